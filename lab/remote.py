@@ -1,0 +1,157 @@
+"""The one SSH door: Fabric, the lab's own key, and host keys that were read through the provider's channel."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import fabric
+import paramiko
+from invoke.exceptions import CommandTimedOut
+
+from lab.errors import CommandFailed, SshFailed, TimedOut
+from lab.process import LAST_LINES, Argument, Finished
+
+CONNECT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and as whom: ``known_hosts`` holds the machine's key, ``key`` is our private one."""
+
+    host: str
+    port: int
+    user: str
+    key: Path
+    known_hosts: Path
+
+    def ssh_argv(self, *extra: str) -> list[Argument]:
+        """The stock ``ssh`` client's argument list for this machine, host key checked."""
+        options = [
+            f"UserKnownHostsFile={self.known_hosts}",
+            "StrictHostKeyChecking=yes",
+            "IdentitiesOnly=yes",
+            "LogLevel=ERROR",
+        ]
+        words: list[Argument] = ["ssh", "-i", self.key, "-p", str(self.port)]
+        for option in options:
+            words += ["-o", option]
+        return [*words, f"{self.user}@{self.host}", *extra]
+
+
+class Remote:
+    """Commands and files on a machine. Safe to use from several threads; one connection each."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._local = threading.local()
+
+    def run(
+        self,
+        *argv: Argument,
+        stdin: str | None = None,
+        check: bool = True,
+        timeout: float | None = None,
+        timeout_setting: str = "the step's timeout",
+        log: Path | None = None,
+        remedy: str = "",
+    ) -> Finished:
+        """Run one program as root on the machine (``sudo -n`` where we are not root).
+
+        With ``log`` the output is also appended to that file. Raises: CommandFailed, TimedOut, SshFailed.
+        """
+        words = [str(a) for a in argv]
+        prefix = [] if self.address.user == "root" else ["sudo", "-n"]
+        line = shlex.join([*prefix, *words])
+        sink = log.open("a", encoding="utf-8") if log else None
+        try:
+            if sink:
+                sink.write(f"+ {line}\n")
+                sink.flush()
+            result = self._connection().run(
+                line,
+                hide=True,
+                warn=True,
+                in_stream=BytesIO(stdin.encode()) if stdin is not None else False,
+                timeout=timeout,
+            )
+            if sink:
+                sink.write(result.stdout + result.stderr)
+        except CommandTimedOut as late:
+            self.close()
+            last = late.result.stdout[-500:]
+            raise TimedOut(shlex.join(words[:4]), timeout or 0, timeout_setting, last, log) from late
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self.close()
+            raise SshFailed(f"{self.address.host}:{self.address.port}", str(error) or repr(error)) from error
+        finally:
+            if sink:
+                sink.close()
+        finished = Finished(tuple(words), result.exited, result.stdout, result.stderr, 0.0)
+        if check and not finished.ok:
+            said = "\n".join((finished.stderr + finished.stdout).splitlines()[-LAST_LINES:])
+            raise CommandFailed(shlex.join(words[:6]), finished.code, said, log, remedy)
+        return finished
+
+    def script(
+        self, text: str, *, check: bool = True, timeout: float | None = None, log: Path | None = None
+    ) -> Finished:
+        """Run a bash script (``set -euo pipefail``) that travels on standard input, never on a command line."""
+        return self.run("bash", "-euo", "pipefail", "-s", stdin=text, check=check, timeout=timeout, log=log)
+
+    def put(self, source: Path, target: str) -> None:
+        """Copy a file there (SFTP). Raises: SshFailed."""
+        try:
+            self._connection().put(str(source), remote=target)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise SshFailed(f"{self.address.host}:{self.address.port}", f"copying {source.name}: {error}") from error
+
+    def get(self, source: str, target: Path) -> None:
+        """Copy a file here (SFTP). Raises: SshFailed."""
+        try:
+            self._connection().get(source, local=str(target))
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise SshFailed(f"{self.address.host}:{self.address.port}", f"copying {source}: {error}") from error
+
+    def answers(self) -> bool:
+        """Whether a command runs there at this moment."""
+        try:
+            return self.run("true", check=False, timeout=CONNECT_SECONDS).ok
+        except (SshFailed, TimedOut):
+            return False
+
+    def close(self) -> None:
+        """Drop this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _connection(self) -> fabric.Connection:
+        if getattr(self._local, "connection", None) is None:
+            connection = fabric.Connection(
+                self.address.host,
+                user=self.address.user,
+                port=self.address.port,
+                config=fabric.Config(overrides={"load_ssh_configs": False}),
+                connect_timeout=CONNECT_SECONDS,
+                connect_kwargs={
+                    "key_filename": str(self.address.key),
+                    "allow_agent": False,
+                    "look_for_keys": False,
+                },
+            )
+            # Fabric's default is AutoAddPolicy: any host would do
+            connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            try:
+                connection.client.load_host_keys(str(self.address.known_hosts))
+                connection.open()
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                connection.close()
+                raise SshFailed(f"{self.address.host}:{self.address.port}", str(error) or repr(error)) from error
+            connection.transport.set_keepalive(20)
+            self._local.connection = connection
+        return self._local.connection

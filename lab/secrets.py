@@ -1,0 +1,49 @@
+"""A lab's secrets: random, alphanumeric (they land in shell, URLs and SQL), one 0600 file, never anywhere else."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from pathlib import Path
+
+from lab.errors import StateBroken
+from lab.state import write_atomically
+
+ALPHABET = string.ascii_letters + string.digits
+LENGTH = 24
+
+
+class Secrets:
+    """Named secrets of one lab; a name that is asked for the first time gets its value then."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Read ``path`` if it is there. Raises: StateBroken."""
+        self._path = path
+        self._values: dict[str, str] = {}
+        if path.exists():
+            try:
+                self._values = json.loads(path.read_text())
+            except ValueError as error:
+                raise StateBroken(path, str(error), name) from error
+
+    def __getitem__(self, key: str) -> str:
+        if key not in self._values:
+            self._values[key] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+            write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+        return self._values[key]
+
+    def take_over(self, values: dict[str, str]) -> None:
+        """Use another lab's values (a lab that starts from a warm image has that image's secrets)."""
+        self._values = dict(values)
+        write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+
+    def values(self) -> list[str]:
+        """All values, for a redactor or a test that greps for them."""
+        return list(self._values.values())
+
+    def redact(self, text: str) -> str:
+        """``text`` with every secret masked."""
+        for value in self._values.values():
+            text = text.replace(value, "********")
+        return text

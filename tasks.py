@@ -1,0 +1,3 @@
+"""Invoke tasks: parse, call, print. No logic here."""
+
+from __future__ import annotations
