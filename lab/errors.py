@@ -37,6 +37,20 @@ class LabError(Exception):
         }
 
 
+class Unforeseen(LabError):
+    """A fault of the lab itself."""
+
+    id = "unforeseen"
+    exit_code = 1
+
+    def __init__(self, error: Exception, log: Path) -> None:
+        super().__init__(
+            f"The lab met something that it did not foresee: {type(error).__name__}: {error}.",
+            "This is a fault of the lab: please report it with the log. The same command again goes on from here.",
+            log,
+        )
+
+
 # --- settings and command line (10-19) ---------------------------------------------------------------------
 
 
@@ -104,7 +118,7 @@ class StateBroken(LabError):
     def __init__(self, path: Path, why: str, name: str) -> None:
         super().__init__(
             f"The state file {path} is damaged ({why}).",
-            f"It is only a cache of facts: ./inv destroy --name={name} finds everything by its labels and removes it.",
+            f"It is only a cache of facts: ./inv destroy --name={name} finds all that the lab had by its labels.",
         )
 
 
@@ -130,7 +144,7 @@ class DiskFull(LabError):
     def __init__(self, where: str) -> None:
         super().__init__(
             f"The disk is full ({where}).",
-            "Free some room (./inv destroy --all removes the labs and what they cached), then the same command again.",
+            "Free some room (./inv destroy --all removes the labs and what they cached), then run it again.",
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +43,13 @@ class Address:
         for option in options:
             words += ["-o", option]
         return [*words, f"{self.user}@{self.host}", *extra]
+
+
+def free_port() -> int:
+    """A TCP port that is free on 127.0.0.1 at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Remote:
@@ -115,6 +125,13 @@ class Remote:
             self._connection().get(source, local=str(target))
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise SshFailed(f"{self.address.host}:{self.address.port}", f"copying {source}: {error}") from error
+
+    @contextlib.contextmanager
+    def forward(self, host: str, port: int) -> Iterator[int]:
+        """A loopback port here that leads, through the machine, to ``host:port``; its number is given."""
+        local = free_port()
+        with self._connection().forward_local(local, remote_port=port, remote_host=host, local_host="127.0.0.1"):
+            yield local
 
     def answers(self) -> bool:
         """Whether a command runs there at this moment."""

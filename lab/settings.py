@@ -1,4 +1,4 @@
-"""What a lab should be: one frozen LabSpec, from lab.toml < environment < flags; unknown keys are refused.
+"""What a lab should be: one frozen LabSpec, from lab.toml < environment (TROVE_LAB_*) < flags; unknown keys refused.
 
 ``auto`` means: what this host can really do, chosen by lab/plan.py, which says why.
 """
@@ -18,8 +18,10 @@ from typing import Any
 from lab.errors import BadFile, BadValue, UnknownSetting
 
 FILE = "lab.toml"
-PREFIX = "LAB_"
+PREFIX = "TROVE_LAB_"
 AUTO = "auto"
+NOT_SETTINGS = frozenset({"TROVE_LAB_DEBUG", "TROVE_LAB_DEVSTACK_MIRROR"})
+"""Variables of the same prefix that are about the tool or its tests, not about a lab."""
 
 
 def _setting(default: Any, about: str, *, choices: tuple[str, ...] = (), pattern: str = "", low: int = 0) -> Any:
@@ -68,7 +70,7 @@ class Merged:
 
 
 def load(flags: Mapping[str, Any], directory: Path, environ: Mapping[str, str] | None = None) -> Merged:
-    """Merge lab.toml in ``directory``, ``LAB_*`` variables and ``flags`` (None means: not given).
+    """Merge lab.toml in ``directory``, ``TROVE_LAB_*`` variables and ``flags`` (None means: not given).
 
     Raises: UnknownSetting, BadValue, BadFile.
     """
@@ -123,7 +125,11 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    return {
+        key[len(PREFIX) :].lower(): value
+        for key, value in environ.items()
+        if key.startswith(PREFIX) and key not in NOT_SETTINGS
+    }
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
