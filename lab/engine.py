@@ -140,6 +140,29 @@ def build(
     return tag
 
 
+def tag(image: str, repository: str, version: str) -> str:
+    """Give ``image`` the tag ``repository:version`` too, and return that."""
+    with client() as engine:
+        engine.images.get(image).tag(repository, version)
+    return f"{repository}:{version}"
+
+
+def output(image: str, command: list[str]) -> str:
+    """What ``command`` prints in a throw-away container of ``image``, without network. Raises: CommandFailed."""
+    with client() as engine:
+        said = engine.containers.run(
+            image, command, entrypoint="", remove=True, network_mode="none", labels={LABEL: SHARED}
+        )
+    return bytes(said).decode()
+
+
+def save(tag: str, target: Path) -> None:
+    """Write ``tag`` as ``docker save`` does."""
+    with client(600) as engine, target.open("wb") as file:
+        for chunk in engine.images.get(tag).save(named=True):
+            file.write(chunk)
+
+
 def claim(tag: str, name: str) -> str:
     """Say that lab ``name`` uses the image: it gets the tag ``repository:NAME`` as well, which is returned."""
     repository = tag.rsplit(":", 1)[0]
@@ -160,6 +183,14 @@ def release(name: str, keep: bool) -> None:
             for tag in tags:
                 with contextlib.suppress(ImageNotFound):
                     engine.images.remove(tag, force=True)
+
+
+def remove_tags(prefix: str, but: str) -> None:
+    """Remove the images whose tag begins with ``prefix``, except ``but``."""
+    with client(600) as engine:
+        for tag in [t for image in engine.images.list() for t in image.tags if t.startswith(prefix) and t != but]:
+            with contextlib.suppress(ImageNotFound):
+                engine.images.remove(tag)
 
 
 def labelled(name: str | None) -> list[str]:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.errors import LabError
+from openstack.exceptions import SDKException
+
+from lab import cloud
+from lab.errors import GaveUp, LabError
 from lab.home import Home
-from lab.remote import Remote
+from lab.remote import Address, Remote
+from lab.state import write_atomically
+
+Add = Callable[[str, str], None]
 
 PER_FILE = 4 * 1024 * 1024
 """Bytes kept of each file, from its end."""
@@ -28,6 +36,16 @@ QUESTIONS: dict[str, list[str]] = {
     "processes.txt": ["ps", "axo", "pid,ppid,rss,etime,args"],
     "packages.txt": ["dpkg-query", "-W"],
 }
+GUEST_QUESTIONS: dict[str, list[str]] = {
+    "agent.txt": ["journalctl", "--no-pager", "-u", "trove-guestagent", "-n", "5000"],
+    "journal.txt": ["journalctl", "--no-pager", "-b", "-n", "5000"],
+    "containers.txt": ["docker", "ps", "-a"],
+    "disk.txt": ["df", "-h"],
+}
+GUEST_USER = "debian"
+MGMT = "trove-mgmt"
+HOST_KEYS = re.compile(r"BEGIN SSH HOST KEY KEYS-----\n(.*?)-----END", re.DOTALL)
+"""What cloud-init writes on the console."""
 GATHER = r"""
 cd /
 find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
@@ -59,6 +77,7 @@ def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tup
             missing.append("the machine does not answer: only this host's side is in the bundle")
         else:
             missing += _from_machine(remote, add)
+            missing += _from_guests(home, remote, add)
         add("missing.txt", "\n".join(missing) + "\n")
     return path, missing
 
@@ -68,8 +87,7 @@ def _own_files(home: Home) -> list[Path]:
     return [f for f in (home.path / "state.json", home.path / "manifest.json", *logs) if f.exists()]
 
 
-def _from_machine(remote: Remote, add: object) -> list[str]:
-    assert callable(add)
+def _from_machine(remote: Remote, add: Add) -> list[str]:
     missing = []
     for name, command in QUESTIONS.items():
         try:
@@ -82,3 +100,36 @@ def _from_machine(remote: Remote, add: object) -> list[str]:
         except LabError as error:
             missing.append(f"{file}: {error.cause}")
     return missing
+
+
+def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
+    """The guest agents' own words, over SSH through the machine; host keys are read from the consoles."""
+    missing = []
+    try:
+        admin = cloud.connect(home.clouds_yaml, "admin")
+        for server in admin.compute.servers(all_projects=True):
+            leg = next(iter((server.addresses or {}).get(MGMT, [])), None)
+            if leg is None:
+                continue
+            try:
+                console = admin.compute.get_server_console_output(server)["output"] or ""
+                guest = _guest(home, remote, leg["addr"], console)
+                for name, command in GUEST_QUESTIONS.items():
+                    add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)
+                guest.close()
+            except (LabError, SDKException, OSError) as error:
+                missing.append(f"guest {server.name}: {error}")
+    except (LabError, SDKException, OSError) as error:
+        missing.append(f"guests: {error}")
+    return missing
+
+
+def _guest(home: Home, remote: Remote, address: str, console: str) -> Remote:
+    keys = HOST_KEYS.search(console)
+    if keys is None:
+        raise GaveUp("the guest's host keys", "its console does not show them (yet)")
+    known = home.path / "guest_known_hosts"
+    write_atomically(
+        known, "".join(f"{address} {line}\n" for line in keys[1].splitlines() if line.startswith("ssh-"))
+    )
+    return Remote(Address(address, 22, GUEST_USER, home.path / "id_ed25519", known, via=remote.address))

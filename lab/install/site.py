@@ -50,6 +50,14 @@ class Network:
         """Prefix length."""
         return ipaddress.ip_network(self.cidr).prefixlen
 
+    def first_but(self, skipped: int) -> str:
+        """The address after the first ``skipped`` ones."""
+        return str(ipaddress.ip_network(self.cidr)[skipped + 1])
+
+    def last_but(self, skipped: int) -> str:
+        """The address before the last ``skipped`` ones."""
+        return str(ipaddress.ip_network(self.cidr)[-2 - skipped])
+
 
 @dataclass(frozen=True)
 class Site:

@@ -26,7 +26,8 @@ class Recipe:
     suite: str
     packages: tuple[str, ...]
     sources: tuple[str, ...]
-    version: int = 1
+    variant: str = "minbase"
+    hooks: tuple[str, ...] = ('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',)
 
     @property
     def key(self) -> str:
@@ -37,8 +38,7 @@ class Recipe:
 def recipe(suite: str) -> Recipe:
     """The recipe of a machine's root filesystem on this host. With no mirror configured, mmdebstrap's own is used."""
     packages = (PROJECT / "dockerfiles" / "base" / "packages").read_text(encoding="utf-8").split()
-    found = apt.mirrors()
-    return Recipe(suite, tuple(packages), tuple(found.lines(suite)) if found else ())
+    return Recipe(suite, tuple(packages), sources(suite))
 
 
 def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
@@ -53,29 +53,7 @@ def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
         part = folder / f"{wanted.key}.part.tar"
         part.unlink(missing_ok=True)
         try:
-            process.run(
-                *process.as_root(
-                    # on disk, and without the nodev and the smallness that /tmp has on many hosts
-                    "env",
-                    "TMPDIR=/var/tmp",
-                    *(f"{k}={v}" for k, v in apt.proxies(dict(os.environ)).items()),
-                    "mmdebstrap",
-                    "--variant=minbase",
-                    f"--keyring={KEYRING}",
-                    f"--include={','.join(wanted.packages)}",
-                    '--aptopt=Acquire::Languages "none"',
-                    "--dpkgopt=force-unsafe-io",
-                    "--dpkgopt=path-exclude=/usr/share/doc/*",
-                    "--dpkgopt=path-exclude=/usr/share/man/*",
-                    '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
-                    wanted.suite,
-                    part,
-                    *wanted.sources,
-                ),
-                log=log,
-                timeout=seconds,
-                timeout_setting="--build-timeout",
-            )
+            make(wanted, part, log, seconds)
             facts = {"sha256": digest(part), "size": part.stat().st_size, "recipe": asdict(wanted)}
             part.replace(tar)
             write_atomically(record, json.dumps(facts, indent=1))
@@ -84,17 +62,56 @@ def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
     return tar
 
 
+def make(wanted: Recipe, target: Path, log: Path, seconds: float) -> None:
+    """Run mmdebstrap into ``target``: a ``.tar``, or a directory. Raises: CommandFailed, DiskFull, TimedOut."""
+    process.run(
+        *process.as_root(
+            # on disk, and without the nodev and the smallness that /tmp has on many hosts
+            "env",
+            "TMPDIR=/var/tmp",
+            *(f"{k}={v}" for k, v in apt.proxies(dict(os.environ)).items()),
+            "mmdebstrap",
+            f"--variant={wanted.variant}",
+            f"--keyring={KEYRING}",
+            f"--include={','.join(wanted.packages)}",
+            '--aptopt=Acquire::Languages "none"',
+            '--aptopt=APT::Install-Recommends "0"',
+            "--dpkgopt=force-unsafe-io",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            *wanted.hooks,
+            wanted.suite,
+            target,
+            *wanted.sources,
+        ),
+        log=log,
+        timeout=seconds,
+        timeout_setting="--build-timeout",
+    )
+
+
+def sources(suite: str) -> tuple[str, ...]:
+    """The host's own mirror of Debian for ``suite``; nothing where it has none: mmdebstrap then takes its own."""
+    found = apt.mirrors()
+    return tuple(found.lines(suite)) if found else ()
+
+
+def tag(wanted: Recipe) -> str:
+    """The Docker tag of that recipe's image, whether it is there or not."""
+    return f"{REPOSITORY}:{wanted.key}"
+
+
 def image(wanted: Recipe, note: Note, log: Path, seconds: float) -> str:
     """The Docker image of that recipe, ``trove-lab/rootfs:KEY``, labelled; made when it is not there."""
-    tag = f"{REPOSITORY}:{wanted.key}"
-    if engine.find(tag) is None:
+    made = tag(wanted)
+    if engine.find(made) is None:
         tar = build(wanted, note, log, seconds)
         note("importing the root filesystem into Docker")
         with engine.client(seconds) as client:
             client.api.import_image_from_file(
                 str(tar), repository=REPOSITORY, tag=wanted.key, changes=[f"LABEL {LABEL}={engine.SHARED}"]
             )
-    return tag
+    return made
 
 
 def whole(tar: Path, record: Path) -> bool:
