@@ -56,9 +56,7 @@ def openrc(auth_url: str, region: str, account: Mapping[str, str]) -> str:
     return "".join(f"export {key}={value}\n" for key, value in values.items())
 
 
-def write_access(
-    directory: Path, auth_url: str, region: str, accounts: Mapping[str, Mapping[str, str]]
-) -> Path:
+def write_access(directory: Path, auth_url: str, region: str, accounts: Mapping[str, Mapping[str, str]]) -> Path:
     """Write ``clouds.yaml`` and ``openrc-NAME`` files, mode 0600; returns the path of clouds.yaml."""
     for name, account in accounts.items():
         write_atomically(directory / f"openrc-{name}", openrc(auth_url, region, account), 0o600)
@@ -83,9 +81,7 @@ def ensure_user(cloud: Connection, name: str, password: str, project: str, roles
     """A user with ``roles`` in ``project`` (an id)."""
     user = cloud.identity.find_user(name, ignore_missing=True)
     if user is None:
-        user = cloud.identity.create_user(
-            name=name, password=password, domain_id=DOMAIN, default_project_id=project
-        )
+        user = cloud.identity.create_user(name=name, password=password, domain_id=DOMAIN, default_project_id=project)
     for role in roles:
         found = cloud.identity.find_role(role, ignore_missing=False)
         cloud.identity.assign_project_role_to_user(project, user, found)
@@ -102,9 +98,7 @@ def ensure_endpoint(cloud: Connection, service: str, interface: str, url: str, r
     """The one endpoint of ``service`` (an id) on ``interface``, changed where its URL differs."""
     found = next(iter(cloud.identity.endpoints(service_id=service, interface=interface)), None)
     if found is None:
-        found = cloud.identity.create_endpoint(
-            service_id=service, interface=interface, url=url, region_id=region
-        )
+        found = cloud.identity.create_endpoint(service_id=service, interface=interface, url=url, region_id=region)
     elif found.url != url:
         cloud.identity.update_endpoint(found, url=url)
     return str(found.id)
@@ -128,9 +122,7 @@ def ensure_subnet(cloud: Connection, name: str, network: str, cidr: str, **attri
     """An IPv4 subnet of ``network`` (an id)."""
     found = cloud.network.find_subnet(name, ignore_missing=True)
     if found is None:
-        found = cloud.network.create_subnet(
-            name=name, network_id=network, ip_version=4, cidr=cidr, **attributes
-        )
+        found = cloud.network.create_subnet(name=name, network_id=network, ip_version=4, cidr=cidr, **attributes)
     return str(found.id)
 
 

@@ -52,9 +52,7 @@ def first(site: Site) -> list[str]:
     return [name for name in names() if name not in skip]
 
 
-def render(
-    site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, str] | None = None
-) -> list[File]:
+def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, str] | None = None) -> list[File]:
     """Render ``wanted``; a value that a template names and nobody gives is an error (StrictUndefined).
 
     ``secrets`` answers ``secrets[name]`` with an alphanumeric text; ``ids`` holds the networks' ids.
