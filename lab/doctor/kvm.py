@@ -14,6 +14,8 @@ from lab.home import cache
 
 DEVICE = Path("/dev/kvm")
 WORDS = "lab-kernel-boots"
+KERNELS = "kernels"
+"""Folder of the cache where image builds leave a copy of the kernel that they unpacked."""
 BOOT_SECONDS = 10.0
 """A proof takes about a second where KVM works; under plain emulation the same boot was seen to take 3 s."""
 
@@ -64,7 +66,7 @@ def boot(kernel: Path, initrd: Path, accelerator: str, seconds: float) -> Proof:
 def kernels() -> list[Path]:
     """Kernel files that this host has: its own, and those that the lab unpacked for guests; newest first."""
     found = [p for p in Path("/boot").glob("vmlinuz*") if p.is_file()]
-    found += [p for p in cache().rglob("vmlinuz*") if p.is_file()]
+    found += [p for p in (cache() / KERNELS).glob("vmlinuz*") if p.is_file()]
     return sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)
 
 

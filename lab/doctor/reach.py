@@ -71,9 +71,7 @@ def skew(date: str) -> float | None:
 
 def _last(error: Exception) -> str:
     """The innermost reason of a requests error, without its layers."""
-    found = re.search(
-        r"(certificate verify failed[^(]*|\[Errno -?\d+\] [^')\"]*|Connection refused|Max retries)", str(error)
-    )
+    found = re.search(r"(certificate verify failed[^(]*|\[Errno -?\d+\] [^')\"]*)", str(error))
     return found[1].strip() if found else type(error).__name__
 
 
