@@ -8,11 +8,13 @@ from pathlib import Path
 import psutil
 
 from lab import engine, process
-from lab.errors import CommandFailed
+from lab.errors import CommandFailed, TimedOut
 from lab.home import LABEL, Home
 from lab.machine import docker
+from lab.machine.vagrant import Vagrant
 from lab.waits import Note
 
+VAGRANT_SECONDS = 120
 PROGRAMS = ("qemu-system-", "ssh", "vagrant", "ruby")
 """Beginnings of the names of programs that the lab itself starts; a user's pager on a log is none of them."""
 
@@ -54,11 +56,23 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
         engine.remove_labelled(home.name)
         engine.release(home.name, keep_cache)
         docker.remove_cgroups(name)
+    _tell_vagrant(home)
     for domain in domains(name):
         note(f"removing domain {domain}")
         with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped
             _virsh("destroy", domain)
         _virsh("undefine", "--nvram", "--snapshots-metadata", "--remove-all-storage", domain)
+
+
+def _tell_vagrant(home: Home) -> None:
+    """Let Vagrant remove what it knows of, and strike the lab from its index; labels find what it cannot."""
+    if not (home.path / "machine.json").exists() or not process.have("vagrant"):
+        return
+    for provider in ("docker", "libvirt", "virtualbox"):
+        known = Vagrant(home, provider, VAGRANT_SECONDS)
+        if known.machine_id:
+            with contextlib.suppress(CommandFailed, TimedOut):
+                known.destroy()
 
 
 def domains(name: str) -> list[str]:

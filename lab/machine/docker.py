@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
@@ -21,8 +21,7 @@ from lab.state import write_atomically
 from lab.waits import Note
 
 HALT_SECONDS = 90
-SNAPSHOT = "trove-lab.snapshot"
-"""Label on a committed image; its value is the snapshot's name."""
+COMMIT_SECONDS = 1800
 SNAPSHOT_NAME = r"[a-z0-9][a-z0-9.-]{0,39}"
 
 
@@ -80,20 +79,19 @@ class DockerMachine:
             raise BadValue(
                 "snapshot", snapshot, "lower-case letters, digits, dots and dashes (at most 40)", "argument"
             )
-        self.commit(f"trove-lab/snapshot-{self._home.name}:{snapshot}", self._home.name, note, snapshot)
+        self.commit(f"trove-lab/snapshot-{self._home.name}:{snapshot}", self._home.name, note)
 
-    def commit(self, tag: str, label: str, note: Note, snapshot: str = "") -> str:
+    def commit(self, tag: str, label: str, note: Note) -> str:
         """Commit the container under ``tag``, labelled ``trove-lab=label``; give the image's id (``sha256:…``)."""
         found = self._container()
         if found is None:
             raise Unsupported("There is no machine to keep a snapshot of.", "./inv up makes it.")
         note(f"committing the container as {tag}")
         repository, _, version = tag.rpartition(":")
-        changes = [f"LABEL {LABEL}={label}", f'LABEL {SNAPSHOT}="{snapshot}"']
-        with engine.client(3600) as client:
+        with engine.client(COMMIT_SECONDS) as client:
             if found.status == "running":
                 found.exec_run(["sync"])
-            made = client.api.commit(self._name, repository, version, changes=changes)
+            made = client.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
         return str(made["Id"])
 
     def restore(self, snapshot: str, note: Note) -> None:
@@ -113,9 +111,10 @@ class DockerMachine:
 
     def snapshots(self) -> list[str]:
         """See Machine.snapshots."""
+        repository = f"trove-lab/snapshot-{self._home.name}"
         with engine.client() as client:
-            found = client.images.list(filters={"label": [f"{LABEL}={self._home.name}", SNAPSHOT]})
-            return sorted(name for image in found if (name := image.labels.get(SNAPSHOT)))
+            tags = [tag for image in client.images.list(name=repository) for tag in image.tags]
+        return sorted(tag.removeprefix(f"{repository}:") for tag in tags if tag.startswith(f"{repository}:"))
 
     def forget(self, snapshot: str) -> None:
         """See Machine.forget."""
@@ -194,7 +193,7 @@ class DockerMachine:
         def read() -> str | None:
             with engine.client() as client:
                 code, output = client.containers.get(self._name).exec_run(command)
-            return bytes(output).decode() if code == 0 else None
+            return cast("bytes", output).decode() if code == 0 else None
 
         if found is None:
             raise GaveUp("the machine", "its container is gone")

@@ -44,6 +44,7 @@ def wanted(home: Home) -> Wanted:
 def machine(home: Home, wanted: Wanted) -> DockerMachine:
     machine = DockerMachine(home, 120)
     machine.up(wanted, say)
+    Remote(machine.address()).run("touch", "/root/kept")
     return machine
 
 
@@ -85,7 +86,6 @@ def test_up_on_a_running_machine_changes_nothing(machine: DockerMachine, wanted:
 
 
 def test_halt_and_up_keep_files_ports_and_host_key(machine: DockerMachine, wanted: Wanted) -> None:
-    Remote(machine.address()).run("touch", "/root/kept")
     address, known = machine.address(), machine.address().known_hosts.read_text()
     machine.halt(say)
     assert machine.status() == "halted"
