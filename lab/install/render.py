@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 MACROS = "macros.j2"
 AFTER_NETWORKS = ("etc/trove/trove.conf.d/networks.conf",)
 """Files that name networks and so can only be rendered once these exist."""
-USERSPACE_ONLY = ("usr/local/bin/qemu-system-x86_64",)
+USERSPACE_ONLY = ("etc/libvirt/hooks/qemu", "usr/local/bin/qemu-system-x86_64")
 
 _GROUPS = {
     "etc/keystone": "keystone",
@@ -93,7 +93,7 @@ def archive(files: Iterable[File]) -> bytes:
 
 
 def _file(name: str, text: str) -> File:
-    if name.startswith("usr/local/bin/") or name.endswith(".sh"):
+    if name in USERSPACE_ONLY or name.endswith(".sh"):
         return File(f"/{name}", text, "root", 0o755)
     for folder, group in _GROUPS.items():
         if name.startswith(f"{folder}/"):
