@@ -43,7 +43,7 @@ def status(c: Context, name: str | None = None, json: bool = False) -> None:
 
 
 @cli.task
-def list_(c: Context, json: bool = False) -> None:
+def list(c: Context, json: bool = False) -> None:
     """List the labs on this host."""
     from lab import lifecycle, show
 
@@ -96,7 +96,7 @@ def snapshot(c: Context, action: str, label: str = "", name: str | None = None, 
 def destroy(
     c: Context,
     name: str | None = None,
-    all: bool = False,  # noqa: A002  # the flag's name
+    all: bool = False,
     dry_run: bool = False,
     keep_cache: bool = False,
     json: bool = False,
@@ -116,6 +116,39 @@ def doctor(c: Context, json: bool = False) -> None:
     show.findings(doctor.probe(), json)
 
 
+@cli.task
+def releases(c: Context, json: bool = False) -> None:
+    """Print the matrix: release, distributions, Trove, nova-docker, and how each pair is proven."""
+    from lab import matrix, show
+
+    show.matrix(matrix.as_json(), matrix.table(), json)
+
+
+@cli.task
+def render(c: Context, distro: str, release: str, hypervisor: str = "qemu", out: str = "") -> None:
+    """Render DevStack's local.conf with Trove for a release on a distribution (--out: into a file)."""
+    from lab import show
+    from lab.install import localconf
+
+    show.line(localconf.render_command(distro, release, hypervisor, out).rstrip("\n"))
+
+
+@cli.task
+def image_build(c: Context, distro: str = "debian13") -> None:
+    """Build the Trove guest image alone (cached by content); prints its path."""
+    from lab import show, standalone
+
+    show.line(str(standalone.build(distro, show.note)))
+
+
+@cli.task
+def image_boot(c: Context, distro: str = "debian13") -> None:
+    """Boot the Trove guest image in QEMU until its agent dials the message queue."""
+    from lab import show, standalone
+
+    show.line(standalone.boot(distro, show.note))
+
+
 @cli.spec_task
 def show_config(c: Context, merged: Merged) -> None:
     """Print every setting, its value and where that came from."""
@@ -123,7 +156,7 @@ def show_config(c: Context, merged: Merged) -> None:
 
 
 @cli.task
-def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:  # noqa: A002
+def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:
     """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k)."""
     from lab import testrun
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,19 @@ def labs(rows: Sequence[Mapping[str, str]], json: bool) -> None:
         _out.print("There is no lab here yet; make one with ./inv up.")
     else:
         table(["name", "machine", "provider", "release"], [tuple(r.values()) for r in rows])
+
+
+def note(text: str) -> None:
+    """What is done at the moment, beside the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def matrix(rows: Sequence[Mapping[str, Any]], drawn: Table, json: bool) -> None:
+    """The support matrix."""
+    if json:
+        cli.emit(rows)
+    else:
+        _out.print(drawn)
 
 
 def line(text: str) -> None:

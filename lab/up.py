@@ -12,7 +12,8 @@ from lab.home import Home
 from lab.machine import providers
 from lab.plan import Plan
 from lab.progress import Progress
-from lab.settings import Merged
+from lab.settings import LabSpec, Merged
+from lab.steps import Step
 from lab.work import Work
 
 FIXED = ("provider", "distro", "release", "installer", "hypervisor", "memory", "cpus", "disk")
@@ -29,10 +30,13 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
     home = Home(merged.spec.name)
     home.make()
     with state.lock(home.path, home.name):
-        work = Work(home, _planned(home, merged).spec)
-        home.state["spec"] = settings.to_dict(work.spec)
+        again = f"./inv up --name={home.name}"
         try:
-            steps.run(work.steps(), home.state, progress, f"./inv up --name={home.name}")
+            # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
+            steps.run([_host(home, merged.spec)], home.state, progress, again)
+            work = Work(home, _planned(home, merged).spec)
+            home.state["spec"] = settings.to_dict(work.spec)
+            steps.run(work.steps(), home.state, progress, again)
         finally:
             progress.close()
         written = manifest.write(home, work.spec, work.made_of(), work.remote)
@@ -58,9 +62,20 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
         "install": host.install_command(lacking) if lacking else "",
         "steps": [
             {"name": step.name, "title": step.title, "would": "check" if there else "run"}
-            for step in Work(home, decided.spec).steps()
+            for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
         ],
     }
+
+
+def _host(home: Home, spec: LabSpec) -> Step:
+    """What this host lacks for the provider that was asked for, or for the first choice."""
+    needs = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
+    return Step(
+        "host",
+        "install what this host lacks",
+        lambda: not host.missing(needs) and engine.usable() is None,
+        lambda note: host.ensure(needs, note, home.log("host"), spec.install),
+    )
 
 
 def _planned(home: Home, merged: Merged) -> Plan:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from openstack.connection import Connection
 
-from lab import cloud, engine, glance, host, warm
+from lab import cloud, engine, glance, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import images
 from lab.home import Home
@@ -65,37 +65,27 @@ class Work:
 
     def steps(self) -> list[Step]:
         """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
-        needs = providers.NEEDS[self.spec.provider]
         installed = Packages(self.home, self.spec, lambda: self.remote, self._site).steps("machine")
         ready = tuple(step.name for step in installed)
         log = self.home.log
         made = [
             Step(
-                "host",
-                "install what this host lacks",
-                lambda: not host.missing(needs) and engine.usable() is None,
-                lambda note: host.ensure(needs, note, log("host"), self.spec.install),
-            ),
-            Step(
                 "machine-image",
                 "build the machine's image with OpenStack's packages",
                 lambda: self._wanted_image() is not None,
                 self._build_machine_image,
-                ("host",),
             ),
             Step(
                 "guest-image",
                 "build the Trove guest image",
                 self.guest.whole,
                 lambda note: self.guest.build(note, log("guest-image"), self.spec.build_timeout),
-                ("host",),
             ),
             Step(
                 "smoke-image",
                 "build the smoke guest's image",
                 self.smoke_image.whole,
                 lambda note: self.smoke_image.build(note, log("smoke-image"), self.spec.build_timeout),
-                ("host",),
             ),
             Step(
                 "boot-proof",

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from lab import process
 from lab.errors import LabError, TimedOut
-from lab.home import cache
+from lab.guest import initrd
+from lab.home import KERNELS, cache
 
 DEVICE = Path("/dev/kvm")
 WORDS = "lab-kernel-boots"
-KERNELS = "kernels"
-"""Folder of the cache where image builds leave a copy of the kernel that they unpacked."""
 BOOT_SECONDS = 10.0
 """A proof takes about a second where KVM works; under plain emulation the same boot was seen to take 3 s."""
 
@@ -72,14 +71,12 @@ def kernels() -> list[Path]:
 
 def initramfs() -> bytes:
     """A cpio archive (newc) with a console and an /init that says its words and powers off."""
-    entries = [("dev", 0o40755, b"", 0, 0), ("dev/console", 0o20600, b"", 5, 1), ("init", 0o100755, _program(), 0, 0)]
-    archive = b""
-    for number, (name, mode, data, major, minor) in enumerate([*entries, ("TRAILER!!!", 0, b"", 0, 0)]):
-        path = name.encode() + b"\0"
-        numbers = (number + 1, mode, 0, 0, 1, 0, len(data), 0, 0, major, minor, len(path), 0)
-        head = b"070701" + b"".join(b"%08X" % n for n in numbers) + path
-        archive += head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
-    return archive
+    members = {
+        "dev": initrd.directory(),
+        "dev/console": initrd.console(),
+        "init": initrd.file(_program(), 0o755),
+    }
+    return initrd.archive(members)
 
 
 def _program() -> bytes:

@@ -90,7 +90,7 @@ def findings() -> list[Finding]:
         found.append(_reached("mirrors", "Package mirrors", shown, "fail", "See /etc/apt/sources.list*."))
     else:
         found.append(Finding("mirrors", "Package mirrors", "info", "apt names none over HTTP; Debian's are used"))
-    need_git = "Only --installer=devstack needs it; ./inv mirror brings it along."
+    need_git = "Only DevStack needs it."
     found.append(_reached("git", "Git host", git.result(), "info", need_git))
     need_registry = "None is needed: datastore images are built from Debian's packages."
     found.append(_reached("registry", "Container registry", registry.result(), "info", need_registry))

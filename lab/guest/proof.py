@@ -142,6 +142,7 @@ def _agent_files(port: int) -> str:
     info = (
         f"[DEFAULT]\nguest_id={uuid.uuid4()}\ndatastore_manager=mariadb\ndatastore_version=11.8\ntenant_id=proof\n"
         "datastore_registry_ext=mariadb:trove.guestagent.datastore.mariadb.manager.Manager\n"
+        "network_isolation=False\n"
     )
     agent = f"[DEFAULT]\ntransport_url = rabbit://proof:proof@{HOST_IN_GUEST}:{port}/\ncontrol_exchange = trove\n"
     folder = "/etc/trove/conf.d"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from pathlib import Path
 from lab import process
 from lab.guest.disk import Disk
 from lab.guest.key import content
-from lab.home import PROJECT, cache
+from lab.home import KERNELS, PROJECT, cache
 from lab.machine import rootfs
 from lab.waits import Note
 
@@ -58,5 +59,14 @@ class Recipe:
             process.run(*process.as_root("sh", FOLDER / "tree.sh", full, small), log=log)
             disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
             disk.build(target)
+            _keep_kernel(full)
         finally:
             process.run(*process.as_root("rm", "-rf", work))
+
+
+def _keep_kernel(full: Path) -> None:
+    """Leave the kernel in the cache, where the doctor looks for one to try KVM with."""
+    folder = cache() / KERNELS
+    folder.mkdir(exist_ok=True)
+    for kernel in (full / "boot").glob("vmlinuz-*"):
+        shutil.copyfile(kernel, folder / kernel.name)

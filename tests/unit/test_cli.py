@@ -1,4 +1,4 @@
-"""The command line as a person meets it: bad input ends in one sentence, a remedy, an exit code; never a traceback."""
+"""The command line as a person meets it: bad input ends in a sentence, a remedy, an exit code; no traceback."""
 
 from __future__ import annotations
 
