@@ -23,6 +23,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 MAC = "52:54:00:12:34:56"
 HOST_IN_GUEST = "10.0.2.2"
 """QEMU's user network: the host's loopback as the guest sees it."""
+DATA_BYTES = 1 << 30
+"""Of the sparse disk for the databases' data: the agent formats and mounts it before it dials."""
 AMQP = b"AMQP"
 """How a message queue's client introduces itself: the agent has started, read its files and dialled."""
 
@@ -91,7 +93,11 @@ def trove_guest(image: Path, note: Note, log: Path, seconds: float) -> None:
         configdrive.write(
             drive, uuid=str(uuid.uuid4()), hostname="proof", mac=MAC, data=_agent_files(queue.getsockname()[1])
         )
+        data = Path(folder) / "data.raw"
+        with data.open("wb") as file:
+            file.truncate(DATA_BYTES)
         extra: list[process.Argument] = [
+            *("-drive", f"file={data},if=virtio,format=raw"),
             *("-drive", f"file={drive},if=ide,media=cdrom,readonly=on"),
             *("-netdev", "user,id=n0"),
         ]
@@ -145,6 +151,7 @@ def _agent_files(port: int) -> str:
         "network_isolation=False\n"
     )
     agent = f"[DEFAULT]\ntransport_url = rabbit://proof:proof@{HOST_IN_GUEST}:{port}/\ncontrol_exchange = trove\n"
+    agent += "volume_fstype = ext4\n"
     folder = "/etc/trove/conf.d"
     return configdrive.user_data(
         {f"{folder}/guest_info.conf": info, f"{folder}/trove-guestagent.conf": agent}, "trove:trove"
