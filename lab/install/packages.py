@@ -46,7 +46,6 @@ UNITS = (
     "nova-scheduler",
     "nova-compute",
     "neutron-api",
-    "neutron-periodic-workers",
     "neutron-ovn-maintenance-worker",
     "neutron-ovn-metadata-agent",
     "trove-api",

@@ -22,7 +22,8 @@ nova() {
     as nova nova-manage api_db sync
     as nova nova-manage cell_v2 map_cell0
     as nova nova-manage db sync
-    as nova nova-manage cell_v2 list_cells | grep -q ' cell1 ' || as nova nova-manage cell_v2 create_cell --name=cell1
+    # no pipe into grep -q: it may end first, and pipefail would then ask for a second cell1
+    [[ $(as nova nova-manage cell_v2 list_cells) == *" cell1 "* ]] || as nova nova-manage cell_v2 create_cell --name=cell1
 }
 neutron() {
     as neutron neutron-db-manage --config-file /etc/neutron/neutron.conf \
