@@ -171,10 +171,14 @@ class Services(Range):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Range):
-    """DevStack settings; with ``file``, options of that configuration file as ``section.option``."""
+    """DevStack settings; with ``file``, options of that configuration file as ``section.option``.
+
+    ``export``: programs that DevStack starts read them from their environment.
+    """
 
     set: Mapping[str, str]
     file: str = ""
+    export: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ import jinja2
 from lab import catalog
 from lab.errors import BadValue
 from lab.home import PROJECT
-from lab.rows import HYPERVISORS, Distro, Release, Setting
+from lab.rows import HYPERVISORS, Distro, Preparation, Release, Setting
 from lab.secrets import ALPHABET, LENGTH
 from lab.state import write_atomically
 
@@ -65,21 +65,29 @@ class Spec:
         machine = {self.hypervisor, self.distro.name, self.distro.family, f"python{self.distro.python}"}
         return frozenset(machine | absent - {"no-volumes"} | {"volumes" if volumes else "no-volumes"})
 
+    @property
+    def given(self) -> dict[str, str]:
+        """What stands for ``{service_token}``, ``{git_base}`` and ``{nova_docker}`` in the catalog's rows."""
+        return {
+            "service_token": self.service_token,
+            "git_base": self.git_base.rstrip("/"),
+            "nova_docker": self.release.nova_docker.ref,
+        }
+
 
 def render(spec: Spec) -> str:
     """The text of local.conf. Raises: BadValue (a value that DevStack cannot carry)."""
     _check(spec)
-    rows = catalog.load()
-    base = spec.git_base.rstrip("/")
-    given = {
-        "service_token": spec.service_token,
-        "git_base": base,
-        "nova_docker": spec.release.nova_docker.ref,
-    }
-    name, words = spec.release.name, spec.words
+    rows, name, words = catalog.load(), spec.release.name, spec.words
     settings = [
-        dataclasses.replace(row, set={k: v.format(**given) for k, v in row.set.items() if k not in spec.settings})
+        dataclasses.replace(
+            row, set={k: v.format(**spec.given) for k, v in row.set.items() if k not in spec.settings}
+        )
         for row in rows.rows(rows.settings, name, words)
+    ]
+    plugins = [
+        dataclasses.replace(row, url=row.url.format(**spec.given), ref=row.ref.format(**spec.given))
+        for row in rows.rows(rows.plugins, name, words)
     ]
     template = _environment().get_template("local.conf.j2")
     return template.render(
@@ -87,28 +95,32 @@ def render(spec: Spec) -> str:
         distro=spec.distro,
         hypervisor=spec.hypervisor,
         password=spec.password,
-        git_base=base,
+        git_base=spec.given["git_base"],
         devstack_url=devstack_url(spec),
         guest_image=rows.guest_image(name),
-        preparations=[
-            {"why": row.why, "run": [command.format(**given) for command in row.run]}
-            for row in rows.rows(rows.preparations, name, words)
-        ],
+        preparations=preparations(spec),
         services=rows.rows(rows.services, name, words),
-        plugins=[
-            {"why": row.why, "name": row.name, "url": row.url.format(**given), "ref": row.ref.format(**given)}
-            for row in rows.rows(rows.plugins, name, words)
-        ],
+        plugins=plugins,
         settings=[row for row in settings if row.set and not row.file],
         extra=spec.settings,
         files=_files(settings),
     )
 
 
+def preparations(spec: Spec) -> list[Preparation]:
+    """What must be done on the machine before stack.sh, as commands for the stack user in DevStack's directory."""
+    rows = catalog.load()
+    return [
+        dataclasses.replace(row, run=tuple(command.format(**spec.given) for command in row.run))
+        for row in rows.rows(rows.preparations, spec.release.name, spec.words)
+    ]
+
+
 def devstack_url(spec: Spec) -> str:
     """Where DevStack itself is cloned from; kilo's commit is only on GitHub, unless a mirror is used."""
-    own = spec.release.devstack.url if spec.git_base == GIT_BASE else ""
-    return own or f"{spec.git_base.rstrip('/')}/openstack/devstack"
+    base = spec.given["git_base"]
+    own = spec.release.devstack.url if base == GIT_BASE else ""
+    return own or f"{base}/openstack/devstack"
 
 
 def render_command(distro: str, release: str, hypervisor: str = "qemu", out: str = "") -> str:

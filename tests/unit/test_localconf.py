@@ -65,7 +65,7 @@ def test_golden(release: Release) -> None:
     [
         ("container", spec("2026.1", facts=CONTAINER, settings={"HOST_IP": "10.99.99.1"})),
         ("mirror", spec("kilo", git_base="/srv/git/")),
-        ("nova-docker-hooks", spec("icehouse", hypervisor="docker")),
+        ("nova-docker-hooks", spec("kilo", hypervisor="docker")),
         ("nova-docker-plugin", spec("mitaka", hypervisor="docker")),
         ("lxc", spec("2026.1", hypervisor="lxc")),
         ("centos7", spec("train", "centos7")),
@@ -105,7 +105,7 @@ def test_each_render_is_bash_and_sets_nothing_twice(release: Release) -> None:
         for hypervisor in HYPERVISORS if release.nova_docker.how != "none" else ("kvm", "qemu", "lxc"):
             for facts in (Facts(), CONTAINER):
                 text = render(spec(release.name, distro, hypervisor=hypervisor, facts=facts))
-                names = re.findall(r"^([A-Z]\w*)=", localrc(text), re.MULTILINE)
+                names = re.findall(r"^(?:export )?([A-Z]\w*)=", localrc(text), re.MULTILINE)
                 assert len(names) == len(set(names))
                 assert "{" not in re.sub(r"\$\{?\w+", "", localrc(text)), "a placeholder was left"
     subprocess.run(["bash", "-n"], input=localrc(text), text=True, check=True)
