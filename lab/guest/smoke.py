@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +49,9 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""
-        work = Path(tempfile.mkdtemp(prefix="smoke-", dir=cache()))
+        work = target.with_suffix(".work")
+        process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
+        work.mkdir()
         try:
             full, small = work / "full", work / "small"
             note("unpacking a kernel and busybox (mmdebstrap)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from lab.guest import datastores
 from lab.guest.datastores import Datastore
 from lab.guest.disk import Disk
 from lab.guest.key import content
-from lab.home import PROJECT, cache
+from lab.home import PROJECT
 from lab.machine import rootfs
 from lab.waits import Note
 
@@ -49,7 +48,9 @@ class Recipe:
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
-        work = Path(tempfile.mkdtemp(prefix="trove-guest-", dir=cache()))
+        work = target.with_suffix(".work")
+        process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
+        work.mkdir()
         try:
             root = work / "root"
             self.tree(root, tags, note, log, seconds)
