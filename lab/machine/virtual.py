@@ -8,14 +8,17 @@ from typing import Any
 
 from lab import waits
 from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, keys, network, seed
+from lab.machine import Status, Wanted, box, keys, network, seed
 from lab.machine.vagrant import Vagrant
 from lab.remote import Address, Remote
 from lab.state import write_atomically
 from lab.waits import Note
 
 HALT_SECONDS = 120
+BUILD_SECONDS = 3600
 USER = "root"
+BOXES = f"{LABEL}/"
+"""How the names of our boxes begin."""
 
 
 class VirtualMachine:
@@ -29,9 +32,13 @@ class VirtualMachine:
         self._vagrant = Vagrant(home, provider, seconds)
 
     def up(self, wanted: Wanted, note: Note) -> None:
-        """See Machine.up; ``wanted.image`` is a box that ``Vagrant.add_box`` has made known."""
+        """See Machine.up; the box is made of the Docker image ``wanted.image``, once per content."""
         if self.status() == "absent":
-            self._describe(wanted)
+            disk = box.build(wanted.image, note, self._home.log("box"), BUILD_SECONDS)
+            name = f"{BOXES}{disk.stem}"
+            note("giving Vagrant the box")
+            self._vagrant.add_box(name, box.package(disk, self._provider))
+            self._describe(wanted, name)
         if self.status() != "running":
             note("starting the virtual machine")
             self._vagrant.up()
@@ -82,7 +89,7 @@ class VirtualMachine:
         """See Machine.forget."""
         self._vagrant.snapshot("delete", snapshot)
 
-    def _describe(self, wanted: Wanted) -> None:
+    def _describe(self, wanted: Wanted, name: str) -> None:
         """Write what the Vagrantfile reads, and the seed disc."""
         guests = {"ssh": 22, **wanted.ports}
         ports = network.free_ports(guests, self._home.state.get("machine.ports", {}))
@@ -93,7 +100,7 @@ class VirtualMachine:
             "name": f"{LABEL}-{self._home.name}",
             "label": f"{LABEL}={self._home.name}",
             "provider": self._provider,
-            "box": wanted.image,
+            "box": name,
             "boot_timeout": int(self._seconds),
             "halt_timeout": HALT_SECONDS,
             "private_key": str(self._home.path / "id_ed25519"),
