@@ -211,6 +211,12 @@ def remove_tags(prefix: str, but: str) -> None:
                 engine.images.remove(tag)
 
 
+def strangers() -> list[str]:
+    """Containers that are no lab's."""
+    with client() as engine:
+        return [str(c.name) for c in engine.containers.list(all=True, ignore_removed=True) if LABEL not in c.labels]
+
+
 def labelled(name: str | None) -> list[str]:
     """What Docker holds of lab ``name`` (None: of any lab, caches included), as ``kind name`` lines."""
     wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
