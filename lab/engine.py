@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import docker
 import requests
@@ -163,6 +165,22 @@ def save(tag: str, target: Path) -> None:
             file.write(chunk)
 
 
+def export(tag: str, target: Path) -> None:
+    """Write an image's files, as a container sees them, to the tar ``target``. Raises: CommandFailed, DiskFull."""
+    with client(600) as engine:
+        container = engine.containers.create(tag, ["true"], labels={LABEL: SHARED}, network_mode="none")
+        try:
+            with target.open("wb") as file:
+                for chunk in container.export():
+                    file.write(cast("bytes", chunk))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DiskFull(str(target)) from error
+        finally:
+            container.remove(force=True)
+
+
 def claim(tag: str, name: str) -> str:
     """Say that lab ``name`` uses the image: it gets the tag ``repository:NAME`` as well, which is returned."""
     repository = tag.rsplit(":", 1)[0]
@@ -191,6 +209,12 @@ def remove_tags(prefix: str, but: str) -> None:
         for tag in [t for image in engine.images.list() for t in image.tags if t.startswith(prefix) and t != but]:
             with contextlib.suppress(ImageNotFound):
                 engine.images.remove(tag)
+
+
+def strangers() -> list[str]:
+    """Containers that are no lab's."""
+    with client() as engine:
+        return [str(c.name) for c in engine.containers.list(all=True, ignore_removed=True) if LABEL not in c.labels]
 
 
 def labelled(name: str | None) -> list[str]:

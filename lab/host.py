@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from lab import engine, kernel, process, waits
-from lab.errors import CommandFailed, DockerUnusable, MissingTools
-from lab.home import cache
-from lab.state import write_atomically
+from lab import dockerd, firewall, kernel, process
+from lab.errors import CommandFailed, MissingTools
 from lab.waits import Note
 
 LOCK_SECONDS = 300
@@ -86,7 +81,7 @@ def ensure(parts: Collection[str], note: Note, log: Path, install: bool = True) 
 
     Raises: MissingTools (``install`` is off, there is no right, no apt, or apt did not bring it), DockerUnusable.
     """
-    before = _engine_pid()
+    network = firewall.facts() if dockerd.running() is None and may_install() else None
     lacking = missing(parts)
     if lacking:
         names = sorted({tool.program.rsplit("/", 1)[-1] for tool in lacking})
@@ -106,78 +101,7 @@ def ensure(parts: Collection[str], note: Note, log: Path, install: bool = True) 
         if still := missing(parts):
             raise MissingTools([t.program for t in still], f"apt did not bring it (log: {log})", shown)
     if "docker" in parts:
-        start_engine(note, install, started_by_us=before is None)
-
-
-def start_engine(note: Note, allowed: bool = True, started_by_us: bool = True) -> None:
-    """See to it that a Docker engine answers: by the init where one runs, else as a process that outlives us.
-
-    Raises: DockerUnusable, MissingTools.
-    """
-    why = engine.usable()
-    if why is None:
-        if started_by_us and _engine_pid() and not Path("/run/systemd/system").exists():
-            _remember_engine()  # the package's own script started it just now
-        return
-    if os.environ.get("DOCKER_HOST"):
-        raise DockerUnusable(why, "DOCKER_HOST names the engine to use; mend or unset it.")
-    if not allowed or not may_install():
-        raise DockerUnusable(why, "Start it, and let this user use its socket: sudo systemctl start docker")
-    if _engine_pid() is None:
-        if Path("/run/systemd/system").exists():
-            note("starting Docker: systemctl start docker")
-            process.run(*process.as_root("systemctl", "start", "docker"))
-        else:
-            log = cache() / "dockerd.log"
-            note(f"no init runs here; starting dockerd ourselves (log: {log})")
-            process.spawn(*process.as_root("dockerd"), log=log)
-            waits.until(
-                "dockerd's process file", _engine_pid, seconds=60, setting="--service-timeout", every=0.2, log=log
-            )
-            _remember_engine()
-    waits.until("the Docker engine", _reachable, seconds=60, setting="--service-timeout", every=0.5)
-
-
-def stop_engine(note: Note) -> bool:
-    """Stop the dockerd that the lab started, never another's; whether there was one."""
-    record = cache() / "engine.json"
-    try:
-        ours = json.loads(record.read_text(encoding="utf-8"))
-        process_of = psutil.Process(int(ours["pid"]))
-        same = process_of.create_time() == ours["began"] and process_of.name() == "dockerd"
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
-        same = False
-    if not same:
-        record.unlink(missing_ok=True)
-        return False
-    note("stopping the Docker engine that the lab started")
-    process.run(*process.as_root("kill", str(ours["pid"])))
-    waits.until("dockerd to end", lambda: not psutil.pid_exists(ours["pid"]), seconds=60, setting="--service-timeout")
-    record.unlink(missing_ok=True)
-    return True
-
-
-def _reachable() -> bool:
-    """Whether the engine answers us; a user with sudo gets the right to its socket (until the engine restarts)."""
-    if engine.usable() is None:
-        return True
-    socket = Path("/run/docker.sock")
-    if os.geteuid() != 0 and socket.exists() and not os.access(socket, os.W_OK):
-        process.run(*process.as_root("setfacl", "-m", f"u:{os.geteuid()}:rw", socket), check=False)
-    return False
-
-
-def _engine_pid() -> int | None:
-    """The process of the local engine, whoever started it."""
-    pid = kernel.read(Path("/run/docker.pid")).strip()
-    return int(pid) if pid.isdigit() and psutil.pid_exists(int(pid)) else None
-
-
-def _remember_engine() -> None:
-    pid = _engine_pid()
-    if pid is not None:
-        facts = {"pid": pid, "began": psutil.Process(pid).create_time()}
-        write_atomically(cache() / "engine.json", json.dumps(facts))
+        dockerd.start(note, install and may_install(), network)
 
 
 def _wanted(tool: Tool) -> bool:
@@ -189,10 +113,7 @@ def _wanted(tool: Tool) -> bool:
 def _present(tool: Tool) -> bool:
     if "/" in tool.program:
         return any(Path("/").glob(tool.program.lstrip("/")))
-    # daemons lie in sbin, which is not on every user's PATH
-    return process.have(tool.program) or any(
-        (Path(directory) / tool.program).exists() for directory in ("/usr/sbin", "/sbin", "/usr/local/sbin")
-    )
+    return process.have(tool.program)
 
 
 def _known(package: str) -> bool:

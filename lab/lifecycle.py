@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lab import engine, host, process, settings, state
+from lab import dockerd, engine, process, settings, state
 from lab import logs as log_bundle
 from lab import status as status_now
 from lab.errors import BadValue, GaveUp, NoSuchLab
@@ -155,7 +155,7 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
     if not dry_run:
         if engine.usable() is None:
             engine.remove_labelled(label)
-        if host.stop_engine(_silent):
+        if dockerd.stop(_silent):
             found.append("process dockerd (the lab had started it)")
         shutil.rmtree(cache())
     return found

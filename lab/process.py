@@ -46,8 +46,12 @@ class Finished:
 
 
 def have(program: str) -> bool:
-    """Whether ``program`` is on the PATH."""
-    return shutil.which(program) is not None
+    """Whether ``program`` is on the PATH, or in the folders of system programs that not every user has there."""
+    return shutil.which(program, path=_path()) is not None
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def as_root(*argv: Argument) -> list[Argument]:
@@ -83,7 +87,7 @@ def run(
         child = subprocess.Popen(
             [*_with_us("TERM"), *words],
             cwd=cwd,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _path(), **(env or {})},
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=sink or subprocess.PIPE,
             stderr=subprocess.STDOUT if sink else subprocess.PIPE,
@@ -131,7 +135,7 @@ def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None) -> S
     with log.open("a", encoding="utf-8") as sink:
         return subprocess.Popen(
             [str(a) for a in argv],
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _path(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -17,8 +17,9 @@ HOSTNAME = "machine"
 class Wanted:
     """What a machine should be. Sizes are GiB; ``cpus`` 0 means all of the host's.
 
-    ``image`` is a Docker image (provider docker) or a box name. ``ports`` maps a service's name to its port in the
-    machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven to boot a kernel.
+    ``image`` is a Docker image; virtual machines start from a box that is made of it. ``ports`` maps a service's
+    name to its port in the machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven
+    to boot a kernel.
     """
 
     image: str

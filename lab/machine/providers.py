@@ -5,11 +5,13 @@ from __future__ import annotations
 from lab.home import Home
 from lab.machine import Machine
 from lab.machine.docker import DockerMachine
+from lab.machine.virtual import VirtualMachine
 
-NEEDS = {"docker": ("ssh", "docker", "vagrant", "rootfs", "guest")}
+_BUILD = ("ssh", "docker", "vagrant", "rootfs", "guest")
+NEEDS = {"docker": _BUILD, "libvirt": (*_BUILD, "libvirt"), "virtualbox": (*_BUILD, "virtualbox")}
 """Provider to the parts of lab.host.TOOLS that it takes to make a lab with it."""
 
 
 def of(home: Home, provider: str, seconds: float) -> Machine:
     """The machine of ``home``; ``seconds`` bounds creation, SSH's answer and halt, each."""
-    return {"docker": DockerMachine}[provider](home, seconds)
+    return DockerMachine(home, seconds) if provider == "docker" else VirtualMachine(home, provider, seconds)

@@ -97,6 +97,11 @@ class Vagrant:
         state: Any = self._vagrant.status()[0].state
         return _STATES.get(state, "halted")
 
+    def ssh_address(self) -> tuple[str, int]:
+        """Where the machine's SSH is, as the provider says."""
+        told = self._vagrant.conf()
+        return str(told["HostName"]), int(told["Port"])
+
     def snapshot(self, verb: str, name: str) -> None:
         """``save``, ``restore`` or ``delete``."""
         with self._alone():

@@ -1,0 +1,93 @@
+"""Boxes for virtual machines, built here: the machine's image with a kernel, on a bootable disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from lab import apt, engine, process
+from lab.guest.disk import Disk
+from lab.home import PROJECT, cache
+from lab.machine import rootfs
+from lab.state import write_atomically
+from lab.waits import Note
+
+DIRECTORY = PROJECT / "dockerfiles" / "box"
+REPOSITORY = "trove-lab/box"
+COMMAND_LINE = "console=tty0 console=ttyS0 loglevel=4 systemd.show_status=true"
+SPARE_MIB = 1024
+"""Room on the disk beyond its content; the first boot grows the file system to what the provider gives."""
+
+
+def build(image: str, note: Note, log: Path, seconds: float) -> Path:
+    """The bootable qcow2 made of ``image`` (a machine or base image), from the cache when it is whole there.
+
+    Raises: CommandFailed, DiskFull, TimedOut, DockerUnusable.
+    """
+    tag = engine.build(
+        REPOSITORY,
+        DIRECTORY,
+        arguments={"FROM": image},
+        proxies=apt.proxies(dict(os.environ)),
+        note=note,
+        log=log,
+        seconds=seconds,
+    )
+    folder = cache() / "boxes"
+    folder.mkdir(exist_ok=True)
+    disk = folder / f"{tag.rpartition(':')[2]}.qcow2"
+    record = disk.with_suffix(".json")
+    with FileLock(disk.with_suffix(".lock")):
+        if not rootfs.whole(disk, record):
+            part = disk.with_suffix(".part.qcow2")
+            try:
+                _disk(tag, part, note, log, seconds)
+                facts = {"sha256": rootfs.digest(part), "size": part.stat().st_size, "image": image}
+                part.replace(disk)
+            finally:
+                part.unlink(missing_ok=True)
+            write_atomically(record, json.dumps(facts, indent=1))
+    return disk
+
+
+def package(disk: Path, provider: str) -> Path:
+    """A ``.box`` file of that disk for ``provider`` (only ``libvirt``), beside it."""
+    gib = int(json.loads(process.run("qemu-img", "info", "--output=json", disk).stdout)["virtual-size"]) >> 30
+    metadata = {"provider": provider, "format": "qcow2", "virtual_size": gib}
+    box = disk.with_suffix(f".{provider}.box")
+    if not box.exists():
+        part = box.with_suffix(".part")
+        with tempfile.TemporaryDirectory(dir=disk.parent) as name, tarfile.open(part, "w") as tar:
+            (Path(name) / "metadata.json").write_text(json.dumps(metadata))
+            (Path(name) / "Vagrantfile").write_text("Vagrant.configure('2') { |config| }\n")
+            for member in ("metadata.json", "Vagrantfile"):
+                tar.add(Path(name) / member, member)
+            tar.add(disk, "box.img")
+        part.replace(box)
+    return box
+
+
+def _disk(tag: str, target: Path, note: Note, log: Path, seconds: float) -> None:
+    """Put the image's files on a disk of whole GiB."""
+    work = Path(tempfile.mkdtemp(prefix="box-", dir=cache()))
+    root, archive = work / "root", work / "root.tar"
+    root.mkdir()
+    try:
+        note("taking the box's files out of Docker")
+        engine.export(tag, archive)
+        as_root = process.as_root
+        xattrs = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
+        process.run(*as_root("tar", "-C", root, *xattrs, "-xf", archive), log=log, timeout=seconds)
+        archive.unlink()
+        process.run(*as_root("sh", DIRECTORY / "finish.sh", root), log=log)
+        used = int(process.run(*as_root("du", "--summarize", "--block-size=1M", root)).stdout.split()[0])
+        note("making the box's disk")
+        size = -(-(used * 6 // 5 + SPARE_MIB) // 1024) * 1024
+        Disk(root, "machine", size, COMMAND_LINE, log, tools=root).build(target)
+    finally:
+        process.run(*process.as_root("rm", "-rf", work))
