@@ -128,7 +128,10 @@ class DockerDriver(driver.ComputeDriver):
                 self._containers.check_alive(instance)
         except Exception as error:
             with excutils.save_and_reraise_exception() as reraise:
-                self.destroy(context, instance, network_info, block_device_info)
+                try:
+                    self.destroy(context, instance, network_info, block_device_info)
+                except Exception:  # noqa: BLE001  the first failure is the one to tell
+                    LOG.exception("Cleaning up after a failed spawn failed too", instance=instance)
                 if isinstance(error, errors.DockerError):
                     # it would be refused on every other host too; so the user sees the reason
                     reraise.reraise = False

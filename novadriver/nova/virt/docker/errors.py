@@ -41,5 +41,7 @@ def translated(instance=None):
         raise DockerError(reason=error.explanation or str(error)) from error
     except docker.errors.APIError as error:
         raise DockerError(reason=error.explanation or str(error)) from error
+    except docker.errors.ImageLoadError as error:
+        raise DockerError(reason=str(error)) from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise DockerUnreachable(reason=str(error)) from error

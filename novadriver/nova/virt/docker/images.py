@@ -1,5 +1,6 @@
 """Glance images in the Docker daemon: loaded once, named by Glance id and checksum, removed when unused."""
 
+import io
 import json
 import os
 import tarfile
@@ -23,8 +24,8 @@ REPOSITORY = "nova-glance"
 
 def name(image_meta):
     """The Docker name of a Glance image."""
-    checksum = image_meta.checksum if image_meta.obj_attr_is_set("checksum") and image_meta.checksum else "unknown"
-    return f"{REPOSITORY}/{image_meta.id}:{checksum[:12]}"
+    checksum = image_meta.checksum if image_meta.obj_attr_is_set("checksum") else None
+    return f"{REPOSITORY}/{image_meta.id}:{(checksum or 'unknown')[:12]}"
 
 
 def ensure(client, context, image_meta):
@@ -48,48 +49,65 @@ def _fetch(client, context, image_id, reference):
     os.close(handle)
     try:
         glance.fetch(context, image_id, path)
-        manifest = inspect(image_id, path)
-        with errors.translated(), open(path, "rb") as file:
-            if manifest is None:
+        with errors.translated():
+            if is_archive(image_id, path):
+                _load(client, path, reference)
+            else:
                 repository, tag = reference.split(":")
                 client.api.import_image(src=path, repository=repository, tag=tag)
-            else:
-                _load(client, file, manifest, reference)
         client.images.get(reference)
-    except (errors.DockerError, docker.errors.ImageLoadError, docker.errors.ImageNotFound) as error:
+    except (errors.DockerError, docker.errors.ImageNotFound) as error:
         raise exception.ImageUnacceptable(image_id=image_id, reason=str(error)) from error
     finally:
         os.unlink(path)
 
 
-def _load(client, file, manifest, reference):
-    loaded = client.images.load(file)
+def _load(client, path, reference):
+    _drop_names(path)
+    with open(path, "rb") as file:
+        loaded = client.images.load(file)
     if not loaded:
         raise docker.errors.ImageLoadError("the archive holds no image")
-    repository, tag = reference.split(":")
-    loaded[0].tag(repository, tag)
-    # the archive's own names would let one tenant's upload stand in for another image on this host
-    for other in manifest.get("RepoTags") or []:
-        if other != reference:
-            client.images.remove(other, noprune=True)
+    loaded[0].tag(*reference.split(":"))
 
 
-def inspect(image_id, path):
-    """The manifest of a ``docker save`` archive, or None for a root file system tarball.
+def _drop_names(path):
+    """Append a manifest without names: of two members with one name the later counts.
 
-    :raises ImageUnacceptable: anything else, and an archive with other than one image
+    The archive's own names would let one tenant's upload stand in for another image on this host.
+    """
+    with tarfile.open(path, "r:") as archive:
+        manifest = [{**image, "RepoTags": []} for image in json.load(archive.extractfile("manifest.json"))]
+        index = json.load(archive.extractfile("index.json")) if "index.json" in archive.getnames() else {}
+    for image in index.get("manifests", []):
+        image.pop("annotations", None)
+    with tarfile.open(path, "a:") as archive:
+        _append(archive, "manifest.json", manifest)
+        if index:
+            _append(archive, "index.json", index)
+
+
+def _append(archive, member, content):
+    data = json.dumps(content).encode()
+    info = tarfile.TarInfo(member)
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+def is_archive(image_id, path):
+    """Whether it is a ``docker save`` archive (True) or a root file system tarball (False).
+
+    :raises ImageUnacceptable: anything else, a compressed archive, and one with other than one image
     """
     top = set()
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.name == "manifest.json":
-                    content = archive.extractfile(member)
-                    manifest = json.load(content) if content else []
-                    return _one_image(image_id, manifest)
+                    return _one_image(image_id, path, json.load(archive.extractfile(member)))
                 top.add(member.name.removeprefix("./").split("/")[0])
                 if {"bin", "etc", "usr"} & top and not {"blobs", "oci-layout"} & top:
-                    return None
+                    return False
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise exception.ImageUnacceptable(
             image_id=image_id, reason=f"not a tar archive that can be read to its end: {error}"
@@ -99,12 +117,16 @@ def inspect(image_id, path):
     )
 
 
-def _one_image(image_id, manifest):
-    if not isinstance(manifest, list) or len(manifest) != 1:
+def _one_image(image_id, path, manifest):
+    if not isinstance(manifest, list) or len(manifest) != 1 or not isinstance(manifest[0], dict):
         raise exception.ImageUnacceptable(image_id=image_id, reason="the archive must hold exactly one image")
-    if any(tag.startswith(f"{REPOSITORY}/") for tag in manifest[0].get("RepoTags") or []):
-        raise exception.ImageUnacceptable(image_id=image_id, reason=f"its names must not begin with {REPOSITORY}/")
-    return manifest[0]
+    try:
+        tarfile.open(path, "r:").close()
+    except tarfile.ReadError as error:
+        raise exception.ImageUnacceptable(
+            image_id=image_id, reason="a docker save archive must be uploaded uncompressed"
+        ) from error
+    return True
 
 
 def remove_unused(client):

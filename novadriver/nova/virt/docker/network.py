@@ -25,6 +25,11 @@ def _guest_dev(vif):
     return f"nd{vif['id']}"[: model.NIC_NAME_LEN]
 
 
+def present(dev):
+    """Whether the host has an interface of that name."""
+    return os.path.exists(f"/sys/class/net/{dev}")
+
+
 def guest_names(network_info):
     """Names the guest's interfaces get, in Nova's order."""
     return [f"eth{index}" for index in range(len(network_info))]
@@ -54,16 +59,12 @@ def plug(instance, pid, network_info, static):
     """
     try:
         there = privsep.netns_links(pid)
-        names = [name for name in _names() if name not in there.values()]
+        names = [name for name in guest_names(range(64)) if name not in there.values()]
         for vif in network_info:
-            if vif["address"] not in there or not os.path.exists(f"/sys/class/net/{host_dev(vif)}"):
+            if vif["address"] not in there or not present(host_dev(vif)):
                 _plug(instance, pid, vif, names.pop(0), static)
     except (processutils.ProcessExecutionError, os_vif_exception.ExceptionBase) as error:
         raise exception.VirtualInterfacePlugException(f"Plugging failed: {error}") from error
-
-
-def _names():
-    return [f"eth{index}" for index in range(64)]
 
 
 def _plug(instance, pid, vif, name, static):
