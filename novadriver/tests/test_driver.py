@@ -249,6 +249,12 @@ class LifeTestCase(DriverTestCase):
         stops = [query for method, path, query, _ in self.daemon.requests if path.endswith("/stop")]
         self.assertEqual([{"t": ["60"]}], stops)
 
+    def test_a_port_that_comes_back_is_a_new_one_to_the_switch(self):
+        instance = self.spawn(ports=[port(1)])
+        base.os_vif.unplug.reset_mock()
+        self.driver.reboot(self.context, instance, [port(1)], "HARD")
+        self.assertEqual(1, base.os_vif.unplug.call_count)
+
     def test_plug_vifs_leaves_what_is_there(self):
         instance = self.spawn(ports=[port(1)])
         count = len(self.host.calls)
@@ -276,7 +282,8 @@ class LifeTestCase(DriverTestCase):
         self.assertEqual([], self.driver.list_instance_uuids())
 
     def test_console_with_bytes_that_are_no_text(self):
-        self.assertEqual("login: �\r\n", self.driver.get_console_output(self.context, self.spawn()))
+        console = self.driver.get_console_output(self.context, self.spawn())
+        self.assertEqual(b"login: \xff\r\n", console.encode("latin-1"))
 
 
 class ResizeTestCase(DriverTestCase):

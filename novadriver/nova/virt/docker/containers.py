@@ -246,10 +246,10 @@ class Containers:
                 container.unpause()
 
     def console(self, instance):
-        """The end of what the guest wrote to its console, as text."""
+        """The end of what the guest wrote to its console, one character per byte: Nova encodes it back so."""
         container = self.get(instance)
         with errors.translated(instance):
-            return container.logs(tail=10000).decode("utf-8", errors="replace")
+            return container.logs(tail=10000).decode("latin-1")
 
     def commit(self, instance, repository):
         """An image of the root file system as it is now (volumes and ephemeral disks are not in it)."""

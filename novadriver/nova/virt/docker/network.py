@@ -71,6 +71,8 @@ def _plug(instance, pid, vif, name, static):
     obj = _os_vif(vif)
     offload = vif.get("details", {}).get(model.VIF_DETAILS_OVS_DATAPATH_TYPE) != model.VIF_DETAILS_OVS_DATAPATH_NETDEV
     mtu = vif["network"].get_meta("mtu") or 1500
+    # Open vSwitch's userspace datapath keeps the old device's socket when a device comes back under its name
+    os_vif.unplug(obj, os_vif_util.nova_to_osvif_instance(instance))
     privsep.add_veth(host_dev(vif), _guest_dev(vif), vif["address"], mtu, offload)
     os_vif.plug(obj, os_vif_util.nova_to_osvif_instance(instance))
     if isinstance(obj, os_vif_objects.vif.VIFBridge):
