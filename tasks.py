@@ -1,6 +1,11 @@
-"""Invoke tasks: parse, call, print. No logic here."""
+"""Invoke tasks: parse, call, print. No logic here.
+
+Modules are imported inside the tasks: ./inv --help must not wait for libraries that it does not use.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from invoke.context import Context
 
@@ -9,6 +14,150 @@ from lab.settings import Merged
 
 
 @cli.spec_task
+def up(
+    c: Context,
+    merged: Merged,
+    dry_run: bool = False,
+    events: bool = False,
+    json: bool = False,
+    from_manifest: str = "",
+) -> None:
+    """Make the lab, or go on making it: ends with a database that answers SQL.
+
+    --dry-run says what would be done; --events tells progress as JSON lines; --from-manifest repeats a recorded run.
+    """
+    from lab import show, up
+
+    if dry_run:
+        show.plan(up.dry_run(merged, from_manifest), json)
+        return
+    show.result(up.up(merged, from_manifest, show.progress(events)), json)
+
+
+@cli.task
+def status(c: Context, name: str | None = None, json: bool = False) -> None:
+    """Say what is: machine, services, agents, instances, and where the state file is behind."""
+    from lab import lifecycle, show
+
+    show.status(lifecycle.status(cli.lab_name(name)), json)
+
+
+@cli.task
+def list(c: Context, json: bool = False) -> None:
+    """List the labs on this host."""
+    from lab import lifecycle, show
+
+    show.labs(lifecycle.labs(), json)
+
+
+@cli.task
+def ssh(c: Context, name: str | None = None, command: str = "") -> None:
+    """Open a shell on the lab's machine, or run one command there (-c)."""
+    from lab import lifecycle
+
+    lifecycle.ssh(cli.lab_name(name), command)
+
+
+@cli.task
+def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port: int = 0) -> None:
+    """Lead a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
+    from lab import lifecycle, process, show
+
+    text, ssh_words = lifecycle.tunnel(cli.lab_name(name), datastore, port)
+    show.line(text)
+    process.replace(*ssh_words)
+
+
+@cli.task
+def logs(c: Context, name: str | None = None, out: str = "") -> None:
+    """Collect one bundle of what every part said, without secrets."""
+    from lab import lifecycle, show
+
+    show.bundle(*lifecycle.bundle(cli.lab_name(name), Path(out) if out else None))
+
+
+@cli.task
+def halt(c: Context, name: str | None = None) -> None:
+    """Stop the machine; ./inv up starts it again."""
+    from lab import lifecycle
+
+    lifecycle.halt(cli.lab_name(name))
+
+
+@cli.task
+def snapshot(c: Context, action: str, label: str = "", name: str | None = None, json: bool = False) -> None:
+    """Keep or bring back the whole machine: save LABEL, restore LABEL, delete LABEL, list."""
+    from lab import lifecycle, show
+
+    show.snapshots(lifecycle.snapshot(cli.lab_name(name), action, label), json)
+
+
+@cli.task
+def destroy(
+    c: Context,
+    name: str | None = None,
+    all: bool = False,
+    dry_run: bool = False,
+    keep_cache: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove the lab and everything that it made (--all: every lab, and what they cached)."""
+    from lab import lifecycle, show
+
+    names = None if all else [cli.lab_name(name)]
+    show.removed(lifecycle.destroy(names, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
+
+
+@cli.task
+def doctor(c: Context, json: bool = False) -> None:
+    """Probe what this host can do; each finding with its fix."""
+    from lab import doctor, show
+
+    show.findings(doctor.probe(), json)
+
+
+@cli.task
+def releases(c: Context, json: bool = False) -> None:
+    """Print the matrix: release, distributions, Trove, nova-docker, and how each pair is proven."""
+    from lab import matrix, show
+
+    show.matrix(matrix.as_json(), matrix.table(), json)
+
+
+@cli.task
+def render(c: Context, distro: str, release: str, hypervisor: str = "qemu", out: str = "") -> None:
+    """Render DevStack's local.conf with Trove for a release on a distribution (--out: into a file)."""
+    from lab import show
+    from lab.install import localconf
+
+    show.line(localconf.render_command(distro, release, hypervisor, out).rstrip("\n"))
+
+
+@cli.task
+def image_build(c: Context, distro: str = "debian13") -> None:
+    """Build the Trove guest image alone (cached by content); prints its path."""
+    from lab import show, standalone
+
+    show.line(str(standalone.build(distro, show.note)))
+
+
+@cli.task
+def image_boot(c: Context, distro: str = "debian13") -> None:
+    """Boot the Trove guest image in QEMU until its agent dials the message queue."""
+    from lab import show, standalone
+
+    show.line(standalone.boot(distro, show.note))
+
+
+@cli.spec_task
 def show_config(c: Context, merged: Merged) -> None:
     """Print every setting, its value and where that came from."""
     cli.emit(cli.show_config(merged))
+
+
+@cli.task
+def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:
+    """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k)."""
+    from lab import testrun
+
+    testrun.run(everything=all, unit=unit, only=only)

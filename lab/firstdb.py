@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import openstack.exceptions
+from openstack.connection import Connection
 
 from lab import sql, waits
 from lab.errors import GaveUp
@@ -15,7 +16,7 @@ from lab.remote import Remote
 from lab.settings import LabSpec
 from lab.sql import Login
 from lab.state import write_atomically
-from lab.trove import Connection, Trove
+from lab.trove import Trove
 from lab.waits import Note
 
 DATABASE = "labdb"
@@ -52,7 +53,7 @@ class FirstDatabase:
             return False
         try:
             with sql.session(self.remote, login) as db:
-                return db.execute("SELECT count(*) FROM proof")[0][0] == ROWS
+                return bool(db.execute("SELECT count(*) FROM proof")[0][0] == ROWS)
         except sql.ERRORS:
             return False
 

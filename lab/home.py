@@ -15,6 +15,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 LABEL = "trove-lab"
 """Label key on everything that the lab makes; its value is the lab's name."""
 
+KERNELS = "kernels"
+"""Folder of the cache with kernels that guests use."""
+
 
 def cache() -> Path:
     """What is kept between labs (root filesystems, guest images), content-addressed; XDG rules hold."""

@@ -21,6 +21,7 @@ from time import monotonic
 from lab.errors import CommandFailed, DiskFull, MissingTools, TimedOut
 
 Argument = str | Path
+Spawned = subprocess.Popen[str]
 LAST_LINES = 15
 GRACE_SECONDS = 5.0
 
@@ -125,7 +126,7 @@ def replace(*argv: Argument) -> None:
     os.execvp(str(argv[0]), [str(a) for a in argv])
 
 
-def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None) -> Spawned:
     """Start a program that outlives this call (QEMU, a load generator); the caller ends it with ``stop``."""
     with log.open("a", encoding="utf-8") as sink:
         return subprocess.Popen(
@@ -139,7 +140,7 @@ def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None) -> s
         )
 
 
-def stop(child: subprocess.Popen[str]) -> None:
+def stop(child: Spawned) -> None:
     """End a spawned program and its group: ask, wait, kill."""
     _end(child)
 

@@ -23,13 +23,14 @@ CONNECT_SECONDS = 30
 
 @dataclass(frozen=True)
 class Address:
-    """Where and as whom: ``known_hosts`` holds the machine's key, ``key`` is our private one."""
+    """Where and as whom: ``known_hosts`` holds the machine's key, ``key`` is our private one, ``via`` a way there."""
 
     host: str
     port: int
     user: str
     key: Path
     known_hosts: Path
+    via: Address | None = None
 
     def ssh_argv(self, *extra: str) -> list[Argument]:
         """The stock ``ssh`` client's argument list for this machine, host key checked."""
@@ -149,26 +150,27 @@ class Remote:
 
     def _connection(self) -> fabric.Connection:
         if getattr(self._local, "connection", None) is None:
-            connection = fabric.Connection(
-                self.address.host,
-                user=self.address.user,
-                port=self.address.port,
-                config=fabric.Config(overrides={"load_ssh_configs": False}),
-                connect_timeout=CONNECT_SECONDS,
-                connect_kwargs={
-                    "key_filename": str(self.address.key),
-                    "allow_agent": False,
-                    "look_for_keys": False,
-                },
-            )
-            # Fabric's default is AutoAddPolicy: any host would do
-            connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
             try:
-                connection.client.load_host_keys(str(self.address.known_hosts))
+                connection = _unopened(self.address)
                 connection.open()
             except (OSError, EOFError, paramiko.SSHException) as error:
-                connection.close()
                 raise SshFailed(f"{self.address.host}:{self.address.port}", str(error) or repr(error)) from error
             connection.transport.set_keepalive(20)
             self._local.connection = connection
         return self._local.connection
+
+
+def _unopened(address: Address) -> fabric.Connection:
+    connection = fabric.Connection(
+        address.host,
+        user=address.user,
+        port=address.port,
+        config=fabric.Config(overrides={"load_ssh_configs": False}),
+        connect_timeout=CONNECT_SECONDS,
+        connect_kwargs={"key_filename": str(address.key), "allow_agent": False, "look_for_keys": False},
+        gateway=_unopened(address.via) if address.via else None,
+    )
+    # Fabric's default is AutoAddPolicy: any host would do
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.load_host_keys(str(address.known_hosts))
+    return connection

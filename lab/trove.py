@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import openstack.connection
 import openstack.exceptions
+from openstack.connection import Connection
 
 from lab import waits
 from lab.errors import GaveUp
 from lab.waits import Note
 
-Connection = openstack.connection.Connection
 ACTIVE = frozenset({"ACTIVE", "HEALTHY"})
 TRANSIENT = (openstack.exceptions.SDKException,)
 

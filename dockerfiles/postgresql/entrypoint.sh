@@ -1,0 +1,34 @@
+#!/bin/sh
+# Arguments as in the official image: options are postgres', another word is a command.
+# POSTGRES_PASSWORD is the superuser's, set when PGDATA is empty.
+set -eu
+umask 077
+
+case "${1:-}" in "" | -*) set -- postgres "$@" ;; esac
+[ "$1" = postgres ] || exec "$@"
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    if [ -z "${POSTGRES_PASSWORD:-}" ]; then
+        echo "entrypoint: the data directory is empty and POSTGRES_PASSWORD is not set" >&2
+        exit 1
+    fi
+    mkdir -p "$PGDATA"
+    chmod 0700 "$PGDATA"
+    password=/dev/shm/password
+    printf '%s\n' "$POSTGRES_PASSWORD" > "$password"
+    # initdb writes PG_VERSION first and cleans up after a failure of its own, not after SIGKILL:
+    # build beside and move in.
+    seed="$PGDATA.partial"
+    rm -rf "$seed"
+    initdb --pgdata="$seed" --username=postgres --pwfile="$password" --encoding=UTF8 --locale=en_US.utf8 \
+        --auth-local=trust --auth-host=scram-sha-256 --no-sync > /dev/null
+    rm -f "$password"
+    printf 'host all all all scram-sha-256\n' >> "$seed/pg_hba.conf"
+    printf "listen_addresses = '*'\n" >> "$seed/postgresql.conf"
+    for item in "$seed"/*; do
+        case "$item" in */PG_VERSION) ;; *) mv "$item" "$PGDATA/" ;; esac
+    done
+    mv "$seed/PG_VERSION" "$PGDATA/"
+    rmdir "$seed"
+fi
+exec "$@"

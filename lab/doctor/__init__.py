@@ -1,0 +1,73 @@
+"""What this host can do, found by probing, never by assuming; changes nothing. Each finding carries its fix."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+
+from lab import host, process
+from lab.doctor import features, hardware, kvm, reach, software
+from lab.doctor.finding import Finding
+from lab.errors import LabError
+from lab.plan import Facts
+from lab.settings import LabSpec
+
+
+def probe(spec: LabSpec | None = None) -> list[Finding]:
+    """All findings, in the order of the table; probes run at the same time (the slowest waits 10 s at most)."""
+    wanted = spec or LabSpec()
+    probes: list[Callable[[], Finding | list[Finding]]] = [
+        hardware.system,
+        lambda: hardware.memory(wanted.memory),
+        lambda: hardware.disk(wanted.disk),
+        hardware.processors,
+        hardware.hardware_virtualisation,
+        hardware.capabilities,
+        hardware.cgroups,
+        lambda: hardware.network_features(features.find()),
+        hardware.ports,
+        software.docker,
+        software.vagrant,
+        software.libvirt,
+        software.virtualbox,
+        software.tools,
+        reach.findings,
+        software.authorities,
+    ]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(probes)) as pool:
+        found = [future.result() for future in [pool.submit(_safely, p) for p in probes]]
+    return [finding for several in found for finding in (several if isinstance(several, list) else [several])]
+
+
+def facts(spec: LabSpec) -> Facts:
+    """What the plan decides by."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        proof = pool.submit(kvm.prove)
+        docker = pool.submit(_docker_possible, spec)
+        others = [pool.submit(finder) for finder in (software.libvirt, software.virtualbox)]
+        libvirt, virtualbox = ((f.result().status == "ok", f.result().detail) for f in others)
+        return Facts(docker.result(), libvirt, virtualbox, (proof.result().works is True, proof.result().why))
+
+
+def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Finding]:
+    """A probe that fails is a finding, too; the others are still wanted."""
+    try:
+        return finder()
+    except (LabError, OSError, ValueError) as error:
+        name = getattr(finder, "__name__", "probe")
+        return Finding(name, name.capitalize(), "warn", f"could not be probed: {error}")
+
+
+def _docker_possible(spec: LabSpec) -> tuple[bool, str]:
+    """Whether a machine container can run here, after installing what ``up`` would install."""
+    unable = [finding for finding in (hardware.capabilities(), hardware.cgroups()) if finding.status == "fail"]
+    if unable:
+        return False, unable[0].detail
+    seen = software.docker()
+    if seen.status != "warn":
+        return seen.status == "ok", seen.detail
+    if not spec.install:
+        return True, f"{seen.detail}; --no-install prints how to get one"
+    if host.may_install() and process.have("apt-get"):
+        return True, f"{seen.detail}, but there is the right to install and start one"
+    return False, f"{seen.detail}, and there is no right to install or start one"

@@ -1,0 +1,52 @@
+"""Images into Glance, once per content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openstack.connection import Connection
+
+CONTENT = "trove_lab_sha256"
+"""Image property that holds the SHA-256 of the file that was uploaded."""
+
+
+def find(admin: Connection, name: str, sha256: str) -> Any | None:
+    """The usable image ``name`` of that content, or None."""
+    for image in admin.image.images(name=name):
+        if image.status == "active" and (image.properties or {}).get(CONTENT) == sha256:
+            return image
+    return None
+
+
+def upload(
+    admin: Connection,
+    name: str,
+    file: Path,
+    sha256: str,
+    *,
+    disk_format: str = "qcow2",
+    container_format: str = "bare",
+    tags: Sequence[str] = (),
+    properties: Mapping[str, str] | None = None,
+) -> None:
+    """Upload ``file`` for everyone's use; images of that name which broke off or hold other content are removed."""
+    if find(admin, name, sha256) is not None:
+        return
+    old = list(admin.image.images(name=name))
+    with file.open("rb") as data:
+        image = admin.image.create_image(
+            name,
+            data=data,
+            disk_format=disk_format,
+            container_format=container_format,
+            visibility="public",
+            allow_duplicates=True,
+            validate_checksum=False,
+            tags=list(tags),
+            **{CONTENT: sha256, **(properties or {})},
+        )
+    admin.image.get_image(image)  # raises where the upload did not end as an image
+    for stale in old:
+        admin.image.delete_image(stale)

@@ -1,0 +1,91 @@
+"""The datastores' container images, from Debian's packages, as Trove's guest agent expects of the official ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import apt, engine
+from lab.errors import GaveUp
+from lab.home import PROJECT
+from lab.machine import rootfs
+from lab.waits import Note
+
+FILE = PROJECT / "images" / "trove-guest" / "datastores.toml"
+DOCKERFILES = PROJECT / "dockerfiles"
+COMMON = ("base-files", "libc-bin", "dash", "coreutils", "sed", "hostname")
+CLUTTER = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "var/lib/dpkg/info",
+)
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """One engine in one Debian suite; ``version`` is Trove's datastore version and the image's tag."""
+
+    name: str
+    version: str
+    base: rootfs.Recipe
+
+    @property
+    def repository(self) -> str:
+        """The image's name, as trove.conf has it."""
+        return f"trove-lab/{self.name}"
+
+    @property
+    def directory(self) -> Path:
+        """Its Dockerfile's folder."""
+        return DOCKERFILES / self.name
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the image is made from."""
+        context = engine.context(self.directory, {})
+        return hashlib.sha256(context + self.base.key.encode() + self.version.encode()).hexdigest()[:16]
+
+    def build(self, note: Note, log: Path, seconds: float) -> str:
+        """Build the image, tag it with the version, and give that tag. Raises: CommandFailed, GaveUp …"""
+        note(f"building {self.repository}")
+        made = engine.build(
+            self.repository,
+            self.directory,
+            arguments={"BASE": rootfs.image(self.base, note, log, seconds), "VERSION": self.version},
+            proxies=apt.proxies(dict(os.environ)),
+            note=note,
+            log=log,
+            seconds=seconds,
+        )
+        self._check(made)
+        return engine.tag(made, self.repository, self.version)
+
+    def _check(self, image: str) -> None:
+        """The version is asked from the server itself: a changed suite must not pass under the old name."""
+        program = {"mariadb": "mariadbd", "postgresql": "postgres"}[self.name]
+        said = engine.output(image, [program, "--version"])
+        if f" {self.version}." not in said:
+            raise GaveUp(f"{self.name} {self.version}", f"the package is another version: {said.strip()}")
+
+
+def load(suite: str) -> tuple[Datastore, ...]:
+    """The datastores of a suite, from images/trove-guest/datastores.toml."""
+    rows: dict[str, dict[str, Any]] = tomllib.loads(FILE.read_text())
+    return tuple(Datastore(name, row["versions"][suite], _base(suite, row)) for name, row in rows.items())
+
+
+def _base(suite: str, row: dict[str, Any]) -> rootfs.Recipe:
+    hooks = []
+    if "locale" in row:
+        name = row["locale"]
+        hooks.append(f'--extract-hook=chroot "$1" localedef -i {name} -f UTF-8 {name}.UTF-8')
+    hooks.append('--extract-hook=cd "$1" && rm -rf ' + " ".join([*CLUTTER, *row["remove"]]))
+    return rootfs.Recipe(
+        suite, (*COMMON, *row["packages"]), rootfs.sources(suite), variant="extract", hooks=tuple(hooks)
+    )

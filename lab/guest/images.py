@@ -1,0 +1,117 @@
+"""Guest images in the cache: one file per content, with a record that tells whether it is whole and has booted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lab.guest import proof, smoke, trove
+from lab.home import cache
+from lab.machine.rootfs import digest
+from lab.state import write_atomically
+from lab.waits import Note
+
+Build = Callable[[Path, Note, Path, float], None]
+"""Writes the qcow2 at a path; then note, log, seconds."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One guest image. ``key`` is known before anything is built; ``name`` is Glance's.
+
+    ``boot`` boots the file and raises where it does not come up.
+    """
+
+    name: str
+    key: str
+    make: Build
+    boot: Build
+    datastores: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The qcow2 in the cache."""
+        return self._folder / f"{self.name}-{self.key}.qcow2"
+
+    @property
+    def sha256(self) -> str:
+        """Of the file as it was built."""
+        return str(self._record.get("sha256", ""))
+
+    def whole(self) -> bool:
+        """Whether the file is there as it was recorded; hashed again only after its size or time has changed."""
+        record = self._record
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            return False
+        if record.get("size") != now.st_size:
+            return False
+        if record.get("mtime") == now.st_mtime_ns:
+            return True
+        return bool(record) and digest(self.path) == record["sha256"]
+
+    def build(self, note: Note, log: Path, seconds: float) -> None:
+        """Make the file unless it is whole: beside, then renamed. Raises: what the build raises."""
+        with FileLock(self.path.with_suffix(".lock")):
+            if self.whole():
+                return
+            part = self.path.with_suffix(".part.qcow2")
+            try:
+                self.make(part, note, log, seconds)
+                facts = {"sha256": digest(part), "size": part.stat().st_size, "mtime": part.stat().st_mtime_ns}
+                part.replace(self.path)
+            finally:
+                part.unlink(missing_ok=True)
+            self._write(facts)
+
+    def proven(self) -> bool:
+        """Whether this very file has booted."""
+        return self.whole() and self._record.get("booted") == self.sha256
+
+    def prove(self, note: Note, log: Path, seconds: float) -> None:
+        """Boot it. Raises: GaveUp or TimedOut with what the console said last."""
+        self.boot(self.path, note, log, seconds)
+        self._write({**self._record, "booted": self.sha256})
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = cache() / "guests"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def _record(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self.path.with_suffix(".json").read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        write_atomically(self.path.with_suffix(".json"), json.dumps(facts, indent=1))
+
+
+def guest(suite: str) -> Image:
+    """The Trove guest: Debian ``suite``, cloud-init, the guest agent, Docker, the datastores' images."""
+    recipe = trove.Recipe(suite)
+    return Image(
+        "trove-guest",
+        recipe.key,
+        recipe.build,
+        proof.trove_guest,
+        datastores={d.name: d.version for d in recipe.datastores},
+        properties={"hw_disk_bus": "virtio", "hw_rng_model": "virtio"},
+    )
+
+
+def smoke_guest(suite: str) -> Image:
+    """The smoke guest: a kernel and busybox."""
+    recipe = smoke.Recipe(suite)
+    return Image("smoke", recipe.key, recipe.build, proof.smoke_guest)

@@ -1,0 +1,80 @@
+"""The Trove guest's recipe: root filesystem, guest agent, datastore images preloaded, bootable disk."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lab import engine, process
+from lab.guest import datastores
+from lab.guest.datastores import Datastore
+from lab.guest.disk import Disk
+from lab.guest.key import content
+from lab.home import PROJECT, cache
+from lab.machine import rootfs
+from lab.waits import Note
+
+FOLDER = PROJECT / "images" / "trove-guest"
+PRELOAD = PROJECT / "images" / "preload.sh"
+SIZE_MIB = 2048
+"""The root file system; growpart takes the flavor's disk at first boot."""
+COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true"
+CODE = (Path(__file__), Path(__file__).with_name("disk.py"), PROJECT / "images" / "initrd-init", PRELOAD)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The guest of one Debian suite."""
+
+    suite: str
+
+    @cached_property
+    def datastores(self) -> tuple[Datastore, ...]:
+        """What it carries."""
+        return datastores.load(self.suite)
+
+    @cached_property
+    def _rootfs(self) -> rootfs.Recipe:
+        packages = (FOLDER / "packages").read_text().split()
+        return rootfs.Recipe(self.suite, tuple(packages), rootfs.sources(self.suite), hooks=())
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that it is made from."""
+        return content(FOLDER, json.dumps(asdict(self._rootfs)), *(d.key for d in self.datastores), *CODE)
+
+    def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+        """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
+        tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
+        work = Path(tempfile.mkdtemp(prefix="trove-guest-", dir=cache()))
+        try:
+            root = work / "root"
+            self.tree(root, tags, note, log, seconds)
+            note("making the disk image")
+            Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
+        finally:
+            process.run(*process.as_root("rm", "-rf", work))
+
+    def tree(self, root: Path, tags: list[str], note: Note, log: Path, seconds: float) -> None:
+        """The root filesystem, without what only a disk needs; a container guest starts from it as well."""
+        note("making the root filesystem (mmdebstrap)")
+        rootfs.make(self._rootfs, root, log, seconds)
+        process.run(*process.as_root("cp", "-r", "--no-preserve=all", f"{FOLDER / 'overlay'}/.", root), log=log)
+        process.run(*process.as_root("sh", FOLDER / "finish.sh", root), log=log)
+        note("loading the datastores' images into the guest's Docker")
+        archives: list[Path] = []
+        for tag in tags:
+            archives.append(root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar")
+            engine.save(tag, archives[-1])
+        process.run(
+            *process.as_root("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", PRELOAD, root),
+            *archives,
+            log=log,
+            timeout=seconds,
+            timeout_setting="build_timeout",
+        )
+        for archive in archives:
+            archive.unlink()

@@ -1,0 +1,247 @@
+"""OpenStack from the machine's packages: configuration, databases, services, networks, as steps that can be repeated.
+
+What a step has finished is marked on the machine itself, with a hash of what it was made from: a machine that starts
+from a committed image brings its marks along, and a changed template makes them void.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import keystoneauth1.exceptions
+import openstack.exceptions
+from openstack.connection import Connection
+
+from lab import cloud, waits
+from lab.home import Home
+from lab.install import render, resources
+from lab.install.site import PORTS, Site
+from lab.machine import keys
+from lab.remote import Remote
+from lab.settings import LabSpec
+from lab.steps import Step
+from lab.waits import Note
+
+MARKS = "/var/lib/trove-lab"
+SCRIPTS = Path(__file__).with_name("scripts")
+FIRST_UNITS = ("trove-lab-address", "openvswitch-switch", "mariadb", "rabbitmq-server", "memcached", "ovn-central")
+UNITS = (
+    "libvirtd",
+    "virtlogd",
+    "libvirt-guests",
+    "ovn-host",
+    "trove-lab-network",
+    "keystone",
+    "glance-api",
+    "placement-api",
+    "nova-api",
+    "nova-api-metadata",
+    "nova-conductor",
+    "nova-scheduler",
+    "nova-compute",
+    "neutron-api",
+    "neutron-ovn-maintenance-worker",
+    "neutron-ovn-metadata-agent",
+    "trove-api",
+    "trove-taskmanager",
+    "trove-conductor",
+)
+FRESH_SECONDS = 60
+"""A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""
+NOT_YET = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError)
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The installer: ``remote`` and ``site`` are asked only when a step runs, since the machine must be up first."""
+
+    home: Home
+    spec: LabSpec
+    remote: Callable[[], Remote]
+    site: Callable[[], Site]
+
+    def steps(self, after: str) -> list[Step]:
+        """The installation as steps; the first one comes after step ``after``."""
+        return [
+            Step("configure", "write the services' configuration", self._configured, self._configure, (after,)),
+            Step("databases", "make the services' databases", self._has_databases, self._databases, ("configure",)),
+            Step("services", "start the services", self._serving, self._serve, ("databases",)),
+            Step("identity", "make users and the catalogue", self._catalogued, self._identity, ("services",)),
+            Step("networks", "make networks, flavors, quotas", self._has_networks, self._networks, ("identity",)),
+            Step("heartbeats", "wait for fresh heartbeats", self._beating, self._await_heartbeats, ("networks",)),
+        ]
+
+    def admin(self) -> Connection:
+        """The administrator's connection."""
+        return cloud.connect(self.home.clouds_yaml, "admin")
+
+    @cached_property
+    def _archive(self) -> bytes:
+        site = self.site()
+        return render.archive(render.render(site, self.home.secrets, render.first(site)))
+
+    @cached_property
+    def _key(self) -> str:
+        return hashlib.sha256(self._archive).hexdigest()[:16]
+
+    def _configured(self) -> bool:
+        return self._marked("configured", self._key)
+
+    def _configure(self, note: Note) -> None:
+        self._unpack(self._archive)
+        note("starting the database server, the message queue and the switch")
+        self._script("first.sh", *FIRST_UNITS)
+        self._mark("configured", self._key)
+
+    def _has_databases(self) -> bool:
+        return self._marked("databases", self._key)
+
+    def _databases(self, note: Note) -> None:
+        note("all schema migrations at once")
+        site = self.site()
+        self._script(
+            "databases.sh",
+            site.region,
+            site.internal_url("identity"),
+            site.public_url("identity"),
+            stdin=self.home.secrets["admin"],
+        )
+        self._mark("databases", self._key)
+
+    def _serving(self) -> bool:
+        done = self.remote().run("systemctl", "is-active", "--quiet", *UNITS, check=False)
+        return done.ok and not self._silent_ports()
+
+    def _serve(self, note: Note) -> None:
+        self._script("services.sh", *UNITS)
+        waits.until(
+            "the services' ports",
+            lambda: not self._silent_ports(),
+            seconds=self.spec.service_timeout,
+            setting="service_timeout",
+            describe=lambda: "silent: " + ", ".join(self._silent_ports()),
+            note=note,
+            log=self.home.log("services"),
+        )
+
+    def _silent_ports(self) -> list[str]:
+        """Services whose port does not answer inside the machine (any HTTP answer is one)."""
+        done = self.remote().run(
+            "bash",
+            "-c",
+            'for p in "$@"; do curl -s -o /dev/null -m 5 "http://$0:$p/" || echo "$p"; done',
+            self.site().host_ip,
+            *map(str, PORTS.values()),
+            check=False,
+        )
+        silent = set(done.stdout.split()) if done.ok else set(map(str, PORTS.values()))
+        return [name for name, port in PORTS.items() if str(port) in silent]
+
+    def _catalogued(self) -> bool:
+        if not self.home.clouds_yaml.exists():
+            return False
+        try:
+            return self._access_is_current() and resources.catalogued(self.admin(), self.site())
+        except NOT_YET:
+            return False
+
+    def _access_is_current(self) -> bool:
+        return self.site().public_url("identity") in self.home.clouds_yaml.read_text()
+
+    def _identity(self, note: Note) -> None:
+        resources.write_access(self.home.path, self.site(), self.home.secrets)
+        waits.until(
+            "keystone",
+            lambda: self.admin().identity.get("/").ok,
+            seconds=self.spec.service_timeout,
+            setting="service_timeout",
+            transient=NOT_YET,
+            note=note,
+        )
+        resources.identity(self.admin(), self.site(), self.home.secrets)
+        self.home.state["endpoints"] = {kind: self._version_url(kind) for kind in PORTS}
+
+    def _version_url(self, kind: str) -> str:
+        return f"http://127.0.0.1:{self.site().public_ports[kind]}/"
+
+    def _has_networks(self) -> bool:
+        return self._marked("networks", self._key)
+
+    def _networks(self, note: Note) -> None:
+        pair = keys.pair(self.home)
+        service = cloud.connect(self.home.clouds_yaml, "service")
+        made = resources.networks(self.admin(), service, self.site(), pair.public)
+        self._unpack(
+            render.archive(render.render(self.site(), self.home.secrets, render.AFTER_NETWORKS, asdict(made)))
+        )
+        note("plugging the machine into trove-mgmt; Trove learns its networks")
+        self._script("networks.sh", self.site().mgmt_interface, made.mgmt_port, self.site().mgmt_mac)
+        self._serve(note)
+        self._mark("networks", self._key)
+
+    def _beating(self) -> bool:
+        try:
+            return not self._late()
+        except NOT_YET:
+            return False
+
+    def _await_heartbeats(self, note: Note) -> None:
+        self.remote().run("nova-manage", "cell_v2", "discover_hosts", check=False)
+        waits.until(
+            "fresh heartbeats",
+            lambda: not self._late(),
+            seconds=self.spec.service_timeout,
+            setting="service_timeout",
+            transient=NOT_YET,
+            describe=lambda: "late: " + ", ".join(self._late()),
+            note=note,
+        )
+
+    def _late(self) -> list[str]:
+        """Agents and compute services without a fresh heartbeat since the machine started."""
+        admin, now = self.admin(), datetime.now(UTC)
+        booted = datetime.fromtimestamp(int(self.remote().run("stat", "-c", "%Y", "/proc/1").stdout), UTC)
+        late = []
+        for service in admin.compute.services():
+            seen = datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC) if service.updated_at else None
+            fresh = seen is not None and seen > booted and (now - seen).total_seconds() < FRESH_SECONDS
+            if service.state != "up" or not fresh:
+                late.append(service.binary)
+        if not any(s.binary == "nova-compute" for s in admin.compute.services()):
+            late.append("nova-compute")
+        late += [agent.binary for agent in admin.network.agents() if not agent.is_alive]
+        return late + ([] if list(admin.compute.hypervisors()) else ["hypervisor"])
+
+    def _unpack(self, archive: bytes) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(archive)
+            file.flush()
+            self.remote().run("install", "-m", "0600", "/dev/null", "/run/trove-lab.tar")
+            self.remote().put(Path(file.name), "/run/trove-lab.tar")
+        self.remote().script("tar -xpf /run/trove-lab.tar -C /\nrm /run/trove-lab.tar\nsystemctl daemon-reload\n")
+
+    def _script(self, name: str, *arguments: str, stdin: str = "") -> None:
+        """Run a script of ours on the machine; ``stdin`` (a secret, say) is what it can read."""
+        text = (SCRIPTS / name).read_text()
+        target = f"/run/trove-lab-{name}"
+        self.remote().run("install", "-m", "0700", "/dev/stdin", target, stdin=text)
+        self.remote().run(
+            target,
+            *arguments,
+            stdin=stdin,
+            timeout=self.spec.install_timeout,
+            timeout_setting="install_timeout",
+            log=self.home.log(name.removesuffix(".sh")),
+        )
+
+    def _marked(self, mark: str, key: str) -> bool:
+        return self.remote().run("cat", f"{MARKS}/{mark}", check=False).stdout.strip() == key
+
+    def _mark(self, mark: str, key: str) -> None:
+        self.remote().run("install", "-D", "-m", "0644", "/dev/stdin", f"{MARKS}/{mark}", stdin=f"{key}\n")

@@ -1,0 +1,124 @@
+"""What the cloud holds before anyone uses it: accounts, catalogue, networks, flavors, quotas, the key pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openstack.connection import Connection
+
+from lab import cloud
+from lab.install.site import PORTS, Site
+from lab.secrets import Secrets
+
+SERVICES = {
+    "identity": "keystone",
+    "image": "glance",
+    "placement": "placement",
+    "compute": "nova",
+    "network": "neutron",
+    "database": "trove",
+}
+"""Service type to the service's name and to its own user's."""
+
+FLAVORS = (
+    ("smoke", 1, 128, 1, 0),
+    ("db.small", 1, 1024, 5, 2),
+    ("db.medium", 1, 2048, 5, 5),
+)
+"""Name, processors, MiB of memory, GiB of root disk, GiB of ephemeral disk (the databases' data, without Cinder)."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Ids that Trove's configuration and the machine's plumbing name."""
+
+    mgmt_network: str
+    mgmt_security_group: str
+    public_network: str
+    mgmt_port: str
+
+
+def write_access(directory: Path, site: Site, secrets: Secrets) -> Path:
+    """clouds.yaml and openrc files: ``admin``, ``demo``, and ``service`` (Trove's own user)."""
+    accounts = {
+        "admin": {"username": "admin", "password": secrets["admin"], "project": "admin"},
+        "demo": {"username": "demo", "password": secrets["demo"], "project": "demo"},
+        "service": {"username": "trove", "password": secrets["trove"], "project": "service"},
+    }
+    return cloud.write_access(directory, site.public_url("identity"), site.region, accounts)
+
+
+def identity(admin: Connection, site: Site, secrets: Secrets) -> None:
+    """Projects, users, roles and the catalogue; public endpoints follow the published ports."""
+    service, demo = cloud.ensure_project(admin, "service"), cloud.ensure_project(admin, "demo")
+    for name in SERVICES.values():
+        if name != "keystone":
+            cloud.ensure_user(admin, name, secrets[name], service, ["admin", "service"])
+    cloud.ensure_user(admin, "demo", secrets["demo"], demo, ["member"])
+    for kind, name in SERVICES.items():
+        entry = cloud.ensure_service(admin, kind, name)
+        cloud.ensure_endpoint(admin, entry, "public", site.public_url(kind), site.region)
+        for interface in ("internal", "admin"):
+            cloud.ensure_endpoint(admin, entry, interface, site.internal_url(kind), site.region)
+
+
+def catalogued(admin: Connection, site: Site) -> bool:
+    """Whether every service's public endpoint is the published port."""
+    identity: Any = admin.identity  # typed as v2 or v3; clouds.yaml says v3
+    found = {e.url for e in identity.endpoints(interface="public")}
+    return {site.public_url(kind) for kind in PORTS} <= found
+
+
+def networks(admin: Connection, service: Connection, site: Site, public_key: str) -> Networks:
+    """Networks, router, groups, flavors, quotas; ``public_key`` is what Trove's guests accept."""
+    project, demo = cloud.ensure_project(admin, "service"), cloud.ensure_project(admin, "demo")
+    public = cloud.ensure_network(
+        admin, "public", is_router_external=True, provider_network_type="flat", provider_physical_network="public"
+    )
+    cloud.ensure_subnet(
+        admin,
+        "public",
+        public,
+        site.public.cidr,
+        enable_dhcp=False,
+        gateway_ip=site.public.machine,
+        allocation_pools=[{"start": site.router_ip, "end": site.public.last_but(5)}],
+    )
+    private = cloud.ensure_network(admin, "private", is_shared=True)
+    subnet = cloud.ensure_subnet(admin, "private", private, site.private.cidr, gateway_ip=site.private.machine)
+    cloud.ensure_router(admin, "router", public, site.router_ip, [subnet])
+    mgmt = cloud.ensure_network(admin, "trove-mgmt", project_id=project)
+    mgmt_subnet = cloud.ensure_subnet(
+        admin,
+        "trove-mgmt",
+        mgmt,
+        site.mgmt.cidr,
+        project_id=project,
+        gateway_ip=None,
+        allocation_pools=[{"start": site.mgmt.first_but(9), "end": site.mgmt.last_but(5)}],
+    )
+    port = cloud.ensure_port(
+        admin,
+        "trove-mgmt-machine",
+        mgmt,
+        project_id=project,
+        fixed_ips=[{"subnet_id": mgmt_subnet, "ip_address": site.mgmt.machine}],
+        mac_address=site.mgmt_mac,
+        binding_host_id=site.host_name,
+        device_owner="trove:machine",
+        is_port_security_enabled=False,
+        security_group_ids=[],
+    )
+    group = cloud.ensure_security_group(
+        admin, "trove-mgmt", project, [{"protocol": "icmp"}, {"protocol": "tcp", "port": 22}]
+    )
+    for owner in (str(admin.current_project_id), demo):
+        cloud.ensure_security_group(admin, "default", owner, [{"protocol": "icmp"}, {"protocol": "tcp"}])
+    for flavor in FLAVORS:
+        cloud.ensure_flavor(admin, *flavor)
+    for owner in ("service", "demo"):
+        admin.set_compute_quotas(owner, cores=-1, instances=-1, ram=-1)
+    cloud.ensure_keypair(service, site.keypair, public_key)
+    return Networks(mgmt, group, public, port)

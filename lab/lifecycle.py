@@ -1,0 +1,175 @@
+"""What is done with a lab that is there: ask it, enter it, stop it, keep it, remove it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lab import engine, host, process, settings, state
+from lab import logs as log_bundle
+from lab import status as status_now
+from lab.errors import BadValue, GaveUp, NoSuchLab
+from lab.firstdb import client_file
+from lab.home import Home, cache
+from lab.machine import Machine, clean, providers
+from lab.process import Argument
+from lab.remote import Remote, free_port
+from lab.sql import PORTS
+
+
+def home_of(name: str) -> Home:
+    """The lab ``name``. Raises: NoSuchLab."""
+    home = Home(name)
+    if not (home.path / "state.json").exists():
+        raise NoSuchLab(name, [h.name for h in Home.all()])
+    return home
+
+
+def machine_of(home: Home) -> Machine:
+    """The lab's machine, whatever its provider. Raises: GaveUp, where the lab was never started."""
+    recorded = home.state.get("spec")
+    if not recorded:
+        raise GaveUp("the machine", "./inv up has not made it yet", f"./inv up --name={home.name}")
+    spec = settings.from_dict(recorded, "the lab's state")
+    return providers.of(home, spec.provider, spec.machine_timeout)
+
+
+def status(name: str) -> dict[str, Any]:
+    """The lab's status, asked now. Raises: NoSuchLab."""
+    home = home_of(name)
+    where = machine_of(home).status() if home.state.get("spec") else "absent"
+    return status_now.of(home, where)
+
+
+def labs() -> list[dict[str, str]]:
+    """Every lab of this checkout."""
+    rows = []
+    for home in Home.all():
+        spec = home.state.get("spec", {})
+        where = machine_of(home).status() if spec else "absent"
+        rows.append(
+            {
+                "name": home.name,
+                "machine": where,
+                "provider": spec.get("provider", ""),
+                "release": spec.get("release", ""),
+            }
+        )
+    return rows
+
+
+def ssh(name: str, command: str) -> None:
+    """Become the stock ssh client on the machine; with ``command``, run it there and end with its exit code."""
+    home = home_of(name)
+    process.replace(*machine_of(home).address().ssh_argv(*([command] if command else [])))
+
+
+def tunnel(name: str, datastore: str, port: int) -> tuple[str, list[Argument]]:
+    """What to tell, and the ssh that leads 127.0.0.1:``port`` to the database. Raises: BadValue, GaveUp."""
+    if datastore not in PORTS:
+        raise BadValue("datastore", datastore, "one of " + ", ".join(PORTS), "flag")
+    home = home_of(name)
+    known = home.state.get(f"database.{datastore}")
+    if not known or "address" not in known:
+        raise GaveUp("the tunnel", f"there is no {datastore} instance", f"./inv up --datastore={datastore}")
+    port = port or free_port()
+    where = f"127.0.0.1:{port}"
+    credentials = client_file(home, datastore)
+    client = (
+        f"PGPASSFILE={credentials} psql -h 127.0.0.1 -p {port} -U labuser labdb"
+        if datastore == "postgresql"
+        else f"mariadb --defaults-extra-file={credentials} -h 127.0.0.1 -P {port} labdb"
+    )
+    there = f"{known['address']}:{PORTS[datastore]}"
+    ssh_words = machine_of(home).address().ssh_argv("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{where}:{there}")
+    return f"{where} leads to {there} until Ctrl-C; try: {client}", ssh_words
+
+
+def bundle(name: str, target: Path | None) -> tuple[Path, list[str]]:
+    """The log bundle; works without a machine too. Raises: NoSuchLab."""
+    home = home_of(name)
+    remote = None
+    if home.state.get("spec") and machine_of(home).status() == "running":
+        remote = Remote(machine_of(home).address())
+    return log_bundle.bundle(home, remote if remote and remote.answers() else None, target)
+
+
+def halt(name: str) -> None:
+    """Stop the machine. Raises: NoSuchLab, LabBusy."""
+    home = home_of(name)
+    with state.lock(home.path, name):
+        machine_of(home).halt(_silent)
+
+
+def snapshot(name: str, action: str, label: str) -> list[str]:
+    """``save``, ``restore`` or ``delete`` a snapshot; the labels there are afterwards. Raises: BadValue."""
+    home = home_of(name)
+    there = machine_of(home)
+    with state.lock(home.path, name):
+        if action == "save":
+            there.save(label, _silent)
+        elif action in {"restore", "delete"}:
+            if label not in there.snapshots():
+                raise BadValue("label", label, f"one of {', '.join(there.snapshots()) or 'none yet'}", "snapshot")
+            if action == "restore":
+                there.restore(label, _silent)
+            else:
+                there.forget(label)
+        elif action != "list":
+            raise BadValue("action", action, "save, restore, delete or list", "snapshot")
+    return there.snapshots()
+
+
+def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list[str]:
+    """Remove labs (None: all), found by label and not by their state files; what was removed, as words.
+
+    With ``keep_cache`` images, the guest image cache and the lab's secrets stay for a quick next ``up``.
+    """
+    everything = names is None
+    homes = Home.all() if names is None else [Home(name) for name in names]
+    removed: list[str] = []
+    for home in homes:
+        removed += clean.leftovers(home)
+        if dry_run or not home.path.exists():
+            if not dry_run:
+                clean.sweep(home, keep_cache, _silent)
+            continue
+        with state.lock(home.path, home.name):
+            clean.sweep(home, keep_cache, _silent)
+            if keep_cache:
+                _forget_but_secrets(home)
+        if not keep_cache:
+            shutil.rmtree(home.path)
+    others = [home for home in Home.all() if home not in homes]
+    if not keep_cache and (everything or not others):
+        removed += _cached(None if everything else engine.SHARED, dry_run)
+    return removed
+
+
+def _cached(label: str | None, dry_run: bool) -> list[str]:
+    """What labs leave for the next one: images that any lab may use, files, and the engine if it is ours."""
+    found = [f"folder {cache()}"]
+    if engine.usable() is None:
+        found += engine.labelled(label)
+    if not dry_run:
+        if engine.usable() is None:
+            engine.remove_labelled(label)
+        if host.stop_engine(_silent):
+            found.append("process dockerd (the lab had started it)")
+        shutil.rmtree(cache())
+    return found
+
+
+def _forget_but_secrets(home: Home) -> None:
+    for path in home.path.iterdir():
+        if path.name in {"secrets.json", "lock", "lock.holder"}:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _silent(text: str) -> None:
+    """A note that nobody reads."""

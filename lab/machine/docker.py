@@ -1,0 +1,241 @@
+"""A machine that is a systemd container: Vagrant's docker provider, a network of its own, snapshots by commit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+from docker.errors import ImageNotFound, NotFound
+from docker.models.containers import Container
+
+from lab import engine, kernel, process, waits
+from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
+from lab.home import LABEL, Home
+from lab.machine import Status, Wanted, container, keys, network
+from lab.machine.vagrant import Vagrant
+from lab.remote import Address, Remote
+from lab.state import write_atomically
+from lab.waits import Note
+
+HALT_SECONDS = 90
+COMMIT_SECONDS = 1800
+SNAPSHOT_NAME = r"[a-z0-9][a-z0-9.-]{0,39}"
+
+
+class DockerMachine:
+    """The lab's machine under Docker. ``seconds`` bounds each of: creation, answer over SSH, halt."""
+
+    def __init__(self, home: Home, seconds: float) -> None:
+        self._home = home
+        self._seconds = seconds
+        self._name = f"trove-lab-{home.name}"
+        self._vagrant = Vagrant(home, "docker", seconds)
+
+    def up(self, wanted: Wanted, note: Note) -> None:
+        """See Machine.up. A container that is there keeps the image and the ports that it was made with."""
+        if self.status() == "absent":
+            self._remove_container()  # one that Vagrant does not know: its client died between the two
+            network.ensure(self._name, self._home.name)
+            self._describe(wanted)
+        self._start(note)
+
+    def halt(self, note: Note) -> None:
+        """See Machine.halt."""
+        if self.status() == "running":
+            note("shutting down in order")
+            self._vagrant.halt()
+
+    def destroy(self, note: Note) -> None:
+        """See Machine.destroy: container, network and snapshots."""
+        note("removing the container and its network")
+        engine.remove_labelled(self._home.name)  # at once; Vagrant would first shut it down in order
+        if self._vagrant.machine_id:
+            self._vagrant.destroy()
+        remove_cgroups(self._name)
+        self._home.state.forget("machine.ports", "machine.image")
+
+    def status(self) -> Status:
+        """See Machine.status; asks the engine."""
+        found = self._container()
+        if found is None or found.id != self._vagrant.machine_id:
+            return "absent"
+        return "running" if found.status == "running" else "halted"
+
+    def address(self) -> Address:
+        """See Machine.address."""
+        home = self._home.path
+        return Address("127.0.0.1", self._ports()["ssh"], "root", home / "id_ed25519", home / "known_hosts")
+
+    def ports(self) -> dict[str, int]:
+        """See Machine.ports."""
+        return {name: port for name, port in self._ports().items() if name != "ssh"}
+
+    def save(self, snapshot: str, note: Note) -> None:
+        """See Machine.save: ``docker commit`` of the container, paused meanwhile when it runs. Raises: BadValue."""
+        if not re.fullmatch(SNAPSHOT_NAME, snapshot):
+            raise BadValue(
+                "snapshot", snapshot, "lower-case letters, digits, dots and dashes (at most 40)", "argument"
+            )
+        self.commit(f"trove-lab/snapshot-{self._home.name}:{snapshot}", self._home.name, note)
+
+    def commit(self, tag: str, label: str, note: Note) -> str:
+        """Commit the container under ``tag``, labelled ``trove-lab=label``; give the image's id (``sha256:…``)."""
+        found = self._container()
+        if found is None:
+            raise Unsupported("There is no machine to keep a snapshot of.", "./inv up makes it.")
+        note(f"committing the container as {tag}")
+        repository, _, version = tag.rpartition(":")
+        with engine.client(COMMIT_SECONDS) as client:
+            if found.status == "running":
+                found.exec_run(["sync"])
+            made = client.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
+        return str(made["Id"])
+
+    def restore(self, snapshot: str, note: Note) -> None:
+        """See Machine.restore: a new container from the committed image; ports and keys stay."""
+        tag = f"trove-lab/snapshot-{self._home.name}:{snapshot}"
+        if engine.find(tag) is None:
+            raise Unsupported(
+                f"There is no snapshot {snapshot!r}.", f"Kept are: {', '.join(self.snapshots()) or 'none'}."
+            )
+        self._home.state["machine.image"] = tag
+        description = {**self._description(), "image": tag}
+        note("replacing the container")
+        self._remove_container()
+        self._vagrant.destroy()
+        write_atomically(self._file, json.dumps(description, indent=1))
+        self._start(note)
+
+    def snapshots(self) -> list[str]:
+        """See Machine.snapshots."""
+        repository = f"trove-lab/snapshot-{self._home.name}"
+        with engine.client() as client:
+            tags = [tag for image in client.images.list(name=repository) for tag in image.tags]
+        return sorted(tag.removeprefix(f"{repository}:") for tag in tags if tag.startswith(f"{repository}:"))
+
+    def forget(self, snapshot: str) -> None:
+        """See Machine.forget."""
+        with engine.client() as client, contextlib.suppress(ImageNotFound):
+            client.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}", force=True)
+
+    @property
+    def _file(self) -> Path:
+        return self._home.path / "machine.json"
+
+    def _description(self) -> dict[str, Any]:
+        return dict(json.loads(self._file.read_text(encoding="utf-8")))
+
+    def _ports(self) -> dict[str, int]:
+        return dict(self._home.state.get("machine.ports", {}))
+
+    def _container(self) -> Container | None:
+        with engine.client() as client:
+            try:
+                return client.containers.get(self._name)
+            except NotFound:
+                return None
+
+    def _remove_container(self) -> None:
+        with engine.client() as client, contextlib.suppress(NotFound):
+            client.containers.get(self._name).remove(force=True, v=True)
+
+    def _start(self, note: Note) -> None:
+        if self.status() != "running":
+            note("starting the container")
+            try:
+                self._vagrant.up()
+            except CommandFailed as error:
+                raise self._why(error) from error
+        self._learn_host_key()
+        remote = Remote(self.address())
+        waits.until(
+            "SSH on the machine",
+            remote.answers,
+            seconds=self._seconds,
+            setting="--machine-timeout",
+            fatal=self._died,
+            note=note,
+        )
+        remote.close()
+
+    def _describe(self, wanted: Wanted) -> None:
+        """Write what the Vagrantfile reads; ports that the lab had before are kept where they are still free."""
+        ports = network.free_ports({"ssh": 22, **wanted.ports}, self._ports())
+        self._home.state["machine.ports"] = ports
+        token = self._home.state.get("machine.token") or keys.generate("").public.split()[1][-24:].replace("/", "x")
+        self._home.state["machine.token"] = token
+        pair = keys.pair(self._home)
+        description = {
+            "name": self._name,
+            "provider": "docker",
+            "image": self._home.state.get("machine.image", wanted.image),
+            "boot_timeout": int(self._seconds),
+            "halt_timeout": HALT_SECONDS,
+            "private_key": str(self._home.path / "id_ed25519"),
+            "ports": {n: {"guest": {"ssh": 22, **wanted.ports}[n], "host": port} for n, port in ports.items()},
+            "environment": {
+                "LAB_AUTHORIZED_KEY": pair.public,
+                "LAB_MACHINE": token,
+                "LAB_CGROUP": self._name,
+            },
+            "create_args": container.create_args(self._name, f"{LABEL}={self._home.name}", wanted, kernel.probe()),
+        }
+        write_atomically(self._file, json.dumps(description, indent=1))
+
+    def _learn_host_key(self) -> None:
+        """Read the host key through Docker, never over the network."""
+        found = self._container()
+        command = ["sh", "-c", "test -e /run/lab-init.done && cat /etc/ssh/ssh_host_ed25519_key.pub"]
+
+        def read() -> str | None:
+            with engine.client() as client:
+                code, output = client.containers.get(self._name).exec_run(command)
+            return cast("bytes", output).decode() if code == 0 else None
+
+        if found is None:
+            raise GaveUp("the machine", "its container is gone")
+        public = waits.until(
+            "the machine's host key",
+            read,
+            seconds=self._seconds,
+            setting="--machine-timeout",
+            every=0.2,
+            fatal=self._died,
+        )
+        keys.know(self._home, "127.0.0.1", self._ports()["ssh"], public)
+
+    def _died(self) -> str | None:
+        """Why the container can no longer answer, from its own last words."""
+        found = self._container()
+        if found is not None and found.status in ("running", "created", "restarting"):
+            return None
+        if found is None:
+            return "its container is gone"
+        with engine.client() as client:
+            words = bytes(client.containers.get(self._name).logs(tail=5)).decode(errors="replace").strip()
+        return f"its container ended with code {found.attrs['State']['ExitCode']}: {words}"
+
+    def _why(self, error: CommandFailed) -> Exception:
+        """What Vagrant's failure means, where we know better."""
+        for name, port in self._ports().items():
+            if f":{port}" in error.last_lines and "address already in use" in error.last_lines:
+                return PortTaken(port, name)
+        if self._container() is not None and (reason := self._died()):
+            return GaveUp("the machine", reason, log=error.log)
+        return error
+
+
+def cgroups(name: str) -> Path | None:
+    """The container's group in the host's cgroup v2 tree (made by lab-init on v1 hosts; outlives the container)."""
+    mount = kernel.unified_mount(kernel.read(Path("/proc/mounts")))
+    return mount / name if mount and (mount / name).is_dir() else None
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove that group, now empty."""
+    left = cgroups(name)
+    if left is not None:
+        process.run(*process.as_root("find", left, "-depth", "-type", "d", "-delete"))

@@ -1,0 +1,74 @@
+"""The machine's Docker image: root filesystem, base layer, machine layer; each built once per content."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import apt, engine
+from lab.home import PROJECT, Home
+from lab.machine import rootfs
+from lab.waits import Note
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An image of ours: its repository and the directory that it is built from."""
+
+    repository: str
+    directory: Path
+
+
+BASE = Layer("trove-lab/base", PROJECT / "dockerfiles" / "base")
+MACHINE = Layer("trove-lab/machine", PROJECT / "dockerfiles" / "machine")
+
+
+def base_tag(suite: str) -> str:
+    """The tag that ``base`` gives, known before anything is built."""
+    tar = engine.context(BASE.directory, _certificates())
+    return engine.content_tag(BASE.repository, tar, {"ROOTFS": rootfs.tag(rootfs.recipe(suite))})
+
+
+def machine_tag(suite: str) -> str:
+    """The tag that ``machine`` gives, known before anything is built."""
+    tar = engine.context(MACHINE.directory, {})
+    return engine.content_tag(MACHINE.repository, tar, {"BASE": base_tag(suite)})
+
+
+def base(suite: str, note: Note, log: Path, seconds: float) -> str:
+    """``trove-lab/base:SHA``: a systemd container of that Debian suite which answers SSH and no more."""
+    return engine.build(
+        BASE.repository,
+        BASE.directory,
+        arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), note, log, seconds)},
+        extra=_certificates(),
+        proxies=apt.proxies(dict(os.environ)),
+        note=note,
+        log=log,
+        seconds=seconds,
+    )
+
+
+def machine(home: Home, suite: str, note: Note, seconds: float) -> str:
+    """``trove-lab/machine:SHA``: the base with what ``dockerfiles/machine`` adds (OpenStack's packages).
+
+    The lab claims it with a tag of its own, so that another lab's destroy leaves it alone.
+    """
+    log = home.log("machine-image")
+    tag = engine.build(
+        MACHINE.repository,
+        MACHINE.directory,
+        arguments={"BASE": base(suite, note, log, seconds)},
+        proxies=apt.proxies(dict(os.environ)),
+        note=note,
+        log=log,
+        seconds=seconds,
+    )
+    engine.claim(tag, home.name)
+    return tag
+
+
+def _certificates() -> dict[str, bytes]:
+    """The host's own authorities, as files of the build context."""
+    return {"ca-certificates/.keep": b"", **{f"ca-certificates/{n}": text for n, text in apt.authorities().items()}}

@@ -1,0 +1,91 @@
+"""From a spec to a plan: every ``auto`` is decided by what this host was seen to be able to do, and says why."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab import catalog
+from lab.errors import Unsupported
+from lab.settings import AUTO, LabSpec
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What probing found; see lab/doctor.py. Each is (yes or no, the words for it)."""
+
+    docker: tuple[bool, str]
+    libvirt: tuple[bool, str]
+    virtualbox: tuple[bool, str]
+    kvm: tuple[bool, str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decided setting."""
+
+    setting: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec without ``auto``, and the reason for each choice."""
+
+    spec: LabSpec
+    choices: tuple[Choice, ...]
+
+
+def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
+    """Fill in every ``auto``. Raises: Unsupported, if what was asked for does not go together or not here."""
+    provider = _provider(spec, facts)
+    known = catalog.load()
+    installer = Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
+    distro = Choice("distro", "debian13", "the distribution whose packages the installer is proven with")
+    chosen = {c.setting: c for c in (provider, installer, distro)}
+    value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
+    release = Choice(
+        "release",
+        known.distro(value["distro"]).packages or "master",
+        f"what {value['distro']} carries as packages",
+    )
+    hypervisor = _hypervisor(facts)
+    choices = []
+    for choice in (provider, distro, release, installer, hypervisor):
+        asked = getattr(spec, choice.setting)
+        if asked == AUTO:
+            choices.append(choice)
+        else:
+            choices.append(Choice(choice.setting, asked, f"asked for ({origins.get(choice.setting, 'given')})"))
+    values: dict[str, Any] = {choice.setting: choice.value for choice in choices}
+    decided = dataclasses.replace(spec, **values)
+    if decided.hypervisor == "kvm" and not facts.kvm[0]:
+        raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", "Leave out --hypervisor, or give qemu.")
+    known.check(decided.distro, decided.release, decided.installer, decided.provider)
+    return Plan(decided, tuple(choices))
+
+
+def _provider(spec: LabSpec, facts: Facts) -> Choice:
+    if spec.provider != AUTO:
+        usable, why = getattr(facts, spec.provider)
+        if not usable:
+            raise Unsupported(f"Provider {spec.provider} cannot be used here: {why}.", "./inv doctor shows what can.")
+        return Choice("provider", spec.provider, why)
+    for name in ("docker", "libvirt", "virtualbox"):
+        usable, why = getattr(facts, name)
+        if usable:
+            return Choice("provider", name, why)
+    raise Unsupported(
+        "No provider can be used here: "
+        + "; ".join(getattr(facts, n)[1] for n in ("docker", "libvirt", "virtualbox")),
+        "./inv doctor shows what each lacks.",
+    )
+
+
+def _hypervisor(facts: Facts) -> Choice:
+    if facts.kvm[0]:
+        return Choice("hypervisor", "kvm", facts.kvm[1])
+    return Choice("hypervisor", "qemu", f"no KVM: {facts.kvm[1]}")

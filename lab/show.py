@@ -1,0 +1,137 @@
+"""What tasks print: tables for people on a terminal, JSON on standard output for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lab import cli
+from lab.progress import Events, People, Progress
+
+_out = Console(highlight=False, soft_wrap=True)
+_marks = {"ok": "[green]ok[/]", "info": "[dim]info[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+
+
+def progress(events: bool) -> Progress:
+    """JSON lines, or lines for people."""
+    return Events() if events else People()
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """A plain table."""
+    made = Table(*headings, title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        made.add_row(*row)
+    _out.print(made)
+
+
+def plan(report: Mapping[str, Any], json: bool) -> None:
+    """What ``up`` would do."""
+    if json:
+        cli.emit(report)
+        return
+    table(["setting", "value", "why"], [(c["setting"], c["value"], c["why"]) for c in report["choices"]])
+    _out.print()
+    table(["step", "would", "what"], [(s["name"], s["would"], s["title"]) for s in report["steps"]])
+    if report["install"]:
+        _out.print(f"\nThis host lacks packages; up would run: {report['install']}")
+
+
+def result(report: Mapping[str, Any], json: bool) -> None:
+    """What ``up`` made: how to connect, and where the time went."""
+    if json:
+        cli.emit(report)
+        return
+    rows = [(s["name"], f"{s['seconds']:.0f} s") for s in report["steps"] if s["status"] == "done"]
+    if rows:
+        table(["step", "seconds"], rows)
+        _out.print()
+    facts = [("lab", report["name"]), ("clouds.yaml", report["clouds_yaml"]), *report["connect"].items()]
+    table(["", ""], [(key, str(value)) for key, value in facts])
+    for line in report["differences"]:
+        _out.print(f"[yellow]differs from the manifest:[/] {line}")
+
+
+def status(report: Mapping[str, Any], json: bool) -> None:
+    """A lab as it is now."""
+    if json:
+        cli.emit(report)
+        return
+    rows = [("machine", report["machine"])]
+    rows += sorted(report["services"].items())
+    rows += sorted(report["agents"].items())
+    rows += [
+        (i["name"], f"{i['datastore']}  {i['status']} {i['operating_status']}  {' '.join(i['addresses'])}")
+        for i in report["instances"]
+    ]
+    table([report["name"], ""], rows)
+    for line in report["drift"]:
+        _out.print(f"[yellow]drift:[/] {line}")
+
+
+def labs(rows: Sequence[Mapping[str, str]], json: bool) -> None:
+    """All labs of this checkout."""
+    if json:
+        cli.emit(rows)
+    elif not rows:
+        _out.print("There is no lab here yet; make one with ./inv up.")
+    else:
+        table(["name", "machine", "provider", "release"], [tuple(r.values()) for r in rows])
+
+
+def note(text: str) -> None:
+    """What is done at the moment, beside the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def matrix(rows: Sequence[Mapping[str, Any]], drawn: Table, json: bool) -> None:
+    """The support matrix."""
+    if json:
+        cli.emit(rows)
+    else:
+        _out.print(drawn)
+
+
+def line(text: str) -> None:
+    """One line, there before anything that follows."""
+    print(text, flush=True)
+
+
+def bundle(path: Path, missing: Sequence[str]) -> None:
+    """Where the logs went."""
+    for line in missing:
+        _out.print(f"[yellow]not in the bundle:[/] {line}")
+    _out.print(str(path))
+
+
+def snapshots(names: Sequence[str], json: bool) -> None:
+    """Labels of the snapshots there are now."""
+    if json:
+        cli.emit(names)
+    else:
+        _out.print("\n".join(names) or "There is no snapshot.")
+
+
+def removed(things: Sequence[str], dry_run: bool, json: bool) -> None:
+    """What destroy took away, or would."""
+    if json:
+        cli.emit(things)
+        return
+    for thing in things:
+        _out.print(f"{'would remove' if dry_run else 'removed'} {thing}")
+    if not things:
+        _out.print("There was nothing to remove.")
+
+
+def findings(found: Sequence[Any], json: bool) -> None:
+    """The doctor's table, a fix with each finding that has one."""
+    if json:
+        cli.emit([f.as_dict() for f in found])
+        return
+    rows = [(_marks[f.status], f.title, f.detail + (f"\n[dim]fix: {f.fix}[/]" if f.fix else "")) for f in found]
+    table(["", "what", "found"], rows)

@@ -1,0 +1,111 @@
+"""`up`: from a spec to a database that answers SQL, as steps that ask reality first and overlap where they can."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from lab import doctor, engine, host, manifest, plan, settings, state, steps
+from lab.errors import Unsupported
+from lab.home import Home
+from lab.machine import providers
+from lab.plan import Plan
+from lab.progress import Progress
+from lab.settings import LabSpec, Merged
+from lab.steps import Step
+from lab.work import Work
+
+FIXED = ("provider", "distro", "release", "installer", "hypervisor", "memory", "cpus", "disk")
+"""Settings that a lab cannot change once it is there."""
+
+
+def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]:
+    """Make the lab, or go on making it. Returns what ``show.result`` prints.
+
+    Raises: any LabError; what was done so far is kept.
+    """
+    recorded = manifest.read(Path(from_manifest)) if from_manifest else None
+    merged = _repeated(merged, recorded) if recorded else merged
+    home = Home(merged.spec.name)
+    home.make()
+    with state.lock(home.path, home.name):
+        again = f"./inv up --name={home.name}"
+        try:
+            # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
+            steps.run([_host(home, merged.spec)], home.state, progress, again)
+            work = Work(home, _planned(home, merged).spec)
+            home.state["spec"] = settings.to_dict(work.spec)
+            steps.run(work.steps(), home.state, progress, again)
+        finally:
+            progress.close()
+        written = manifest.write(home, work.spec, work.made_of(), work.remote)
+        return {
+            "name": home.name,
+            "steps": [{"name": name, **record} for name, record in home.state.steps.items()],
+            "clouds_yaml": str(home.clouds_yaml),
+            "connect": work.connect(),
+            "differences": manifest.differences(recorded, manifest.read(written)) if recorded else [],
+        }
+
+
+def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
+    """What ``up`` would do, and why; nothing is changed, not even a folder made."""
+    if from_manifest:
+        merged = _repeated(merged, manifest.read(Path(from_manifest)))
+    home = Home(merged.spec.name)
+    decided = _planned(home, merged)
+    lacking = host.missing(providers.NEEDS[decided.spec.provider])
+    there = not lacking and engine.usable() is None and (home.path / "state.json").exists()
+    return {
+        "choices": [dataclasses.asdict(choice) for choice in decided.choices],
+        "install": host.install_command(lacking) if lacking else "",
+        "steps": [
+            {"name": step.name, "title": step.title, "would": "check" if there else "run"}
+            for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
+        ],
+    }
+
+
+def _host(home: Home, spec: LabSpec) -> Step:
+    """What this host lacks for the provider that was asked for, or for the first choice."""
+    needs = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
+    return Step(
+        "host",
+        "install what this host lacks",
+        lambda: not host.missing(needs) and engine.usable() is None,
+        lambda note: host.ensure(needs, note, home.log("host"), spec.install),
+    )
+
+
+def _planned(home: Home, merged: Merged) -> Plan:
+    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported."""
+    recorded = home.state.get("spec")
+    if not recorded:
+        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
+        if decided.spec.installer == "devstack":
+            raise Unsupported(
+                "Driving stack.sh is not part of the lab yet.",
+                "./inv render writes the local.conf for it; --installer=packages makes a lab now.",
+            )
+        return decided
+    before = settings.from_dict(recorded, "the lab's state")
+    changed = {
+        key: getattr(merged.spec, key)
+        for key, origin in merged.origins.items()
+        if origin != "default" and getattr(merged.spec, key) != getattr(before, key)
+    }
+    if fixed := [key for key in FIXED if key in changed]:
+        raise Unsupported(
+            f"Lab {home.name!r} is there with {fixed[0]} = {getattr(before, fixed[0])}, not {changed[fixed[0]]}.",
+            f"./inv destroy --name={home.name} first, or give the new lab a --name of its own.",
+        )
+    return Plan(dataclasses.replace(before, **changed), ())
+
+
+def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:
+    """The manifest's spec under the flags that were given beside it (another name, say)."""
+    base = manifest.spec_of(recorded)
+    given = {key: getattr(merged.spec, key) for key, origin in merged.origins.items() if origin != "default"}
+    origins = {key: origin if origin != "default" else "manifest" for key, origin in merged.origins.items()}
+    return Merged(dataclasses.replace(base, **given), origins)

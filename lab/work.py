@@ -1,0 +1,220 @@
+"""The steps of one lab, from the host's packages to the first database, and the objects that they share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from openstack.connection import Connection
+
+from lab import cloud, engine, glance, warm
+from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
+from lab.guest import images
+from lab.home import Home
+from lab.install.packages import Packages
+from lab.install.site import HOST_IP, PORTS, Site
+from lab.machine import Machine, Wanted, image, providers
+from lab.machine.docker import DockerMachine
+from lab.remote import Remote
+from lab.settings import LabSpec
+from lab.smoke import Smoke
+from lab.steps import Step
+from lab.trove import Trove
+from lab.waits import Note
+
+GUEST = "trove-guest"
+GUEST_TAG = "trove"
+"""Glance's tag on guest images; datastore versions name it."""
+SUITES = {"debian13": "trixie"}
+
+
+class Work:
+    """What a lab is made of; each object is made when first used, so that nothing is asked before it is there."""
+
+    def __init__(self, home: Home, spec: LabSpec) -> None:
+        self.home = home
+        self.spec = spec
+        self.suite = SUITES[spec.distro]
+        self.guest = images.guest(self.suite)
+        self.smoke_image = images.smoke_guest(self.suite)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The lab's machine."""
+        return providers.of(self.home, self.spec.provider, self.spec.machine_timeout)
+
+    @cached_property
+    def remote(self) -> Remote:
+        """SSH to the machine, once that is up."""
+        return Remote(self.machine.address())
+
+    def cloud(self, name: str) -> Connection:
+        """A connection as ``admin`` or ``demo``, once the cloud is installed."""
+        return cloud.connect(self.home.clouds_yaml, name)
+
+    @property
+    def database(self) -> FirstDatabase:
+        """The first database."""
+        return FirstDatabase(self.home, self.spec, self.cloud("demo"), self.remote)
+
+    @property
+    def smoke(self) -> Smoke:
+        """The smoke guest."""
+        return Smoke(
+            self.home, self.spec, self.cloud("demo"), self.remote, f"http://{HOST_IP}:{PORTS['identity']}/v3"
+        )
+
+    def steps(self) -> list[Step]:
+        """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
+        installed = Packages(self.home, self.spec, lambda: self.remote, self._site).steps("machine")
+        ready = tuple(step.name for step in installed)
+        log = self.home.log
+        made = [
+            Step(
+                "machine-image",
+                "build the machine's image with OpenStack's packages",
+                lambda: self._wanted_image() is not None,
+                self._build_machine_image,
+            ),
+            Step(
+                "guest-image",
+                "build the Trove guest image",
+                self.guest.whole,
+                lambda note: self.guest.build(note, log("guest-image"), self.spec.build_timeout),
+            ),
+            Step(
+                "smoke-image",
+                "build the smoke guest's image",
+                self.smoke_image.whole,
+                lambda note: self.smoke_image.build(note, log("smoke-image"), self.spec.build_timeout),
+            ),
+            Step(
+                "boot-proof",
+                "boot the guest image, before Glance sees it",
+                self.guest.proven,
+                lambda note: self.guest.prove(note, log("boot-proof"), self.spec.guest_timeout),
+                ("guest-image", "machine-image"),
+            ),
+            Step("machine", "start the machine", self._machine_is_up, self._start, ("machine-image",)),
+            *installed,
+            Step(
+                "upload",
+                "give Glance the images",
+                self._uploaded,
+                self._upload,
+                ("boot-proof", "smoke-image", *ready),
+            ),
+            Step("datastores", "register the datastores", self._registered, self._register, ("upload",)),
+            Step(
+                "smoke",
+                "prove the network with a small guest",
+                lambda: self.smoke.passed(),
+                lambda note: self.smoke.run(note),
+                ("upload",),
+            ),
+        ]
+        if self.spec.warm and self.spec.provider == "docker":
+            made.append(
+                Step("warm", "keep the machine as a warm image", self._kept, self._keep, ("datastores", "smoke"))
+            )
+        if self.spec.database:
+            made.append(
+                Step(
+                    f"database-{self.spec.datastore}",
+                    f"make a {self.spec.datastore} instance; write, restart, read back",
+                    lambda: self.database.answers(),
+                    lambda note: self.database.make(note),
+                    (made[-1].name, "datastores", "smoke"),
+                )
+            )
+        return made
+
+    def made_of(self) -> dict[str, str]:
+        """Artefact to digest, for the manifest."""
+        return {
+            "machine image": self._wanted_image() or "",
+            "guest image": self.guest.sha256,
+            "smoke image": self.smoke_image.sha256,
+        }
+
+    def connect(self) -> dict[str, str]:
+        """How to use what there is now, for people."""
+        rows = {"status": f"./inv status --name={self.home.name}"}
+        login = self.database.login() if self.spec.database else None
+        if login is not None:
+            rows |= {
+                "database": f"{login.datastore} at {login.address}:{login.port} ({DATABASE}), from the machine",
+                "user": USER,
+                "password": f"in {client_file(self.home, login.datastore)}",
+                "from this host": f"./inv tunnel --name={self.home.name} --datastore={login.datastore}",
+            }
+        return rows
+
+    def _site(self) -> Site:
+        return Site(
+            public_ports=self.machine.ports(),
+            datapath="system" if self._kernel_switches() else "netdev",
+            virt_type="kvm" if self.spec.hypervisor == "kvm" else "qemu",
+            default_datastore=self.spec.datastore,
+            database_timeout=self.spec.database_timeout,
+        )
+
+    def _kernel_switches(self) -> bool:
+        """Whether the machine's kernel has Open vSwitch at hand; the userspace datapath works everywhere."""
+        return self.remote.run("test", "-d", "/sys/module/openvswitch", check=False).ok
+
+    def _image_tag(self) -> str:
+        return image.machine_tag(self.suite)
+
+    def _wanted_image(self) -> str | None:
+        """The warm image if there is one of just this content, else the machine image if it is built, else None."""
+        plain = self._image_tag()
+        for tag in (self._warm_tag(), plain) if self.spec.warm else (plain,):
+            if engine.find(tag) is not None:
+                return tag
+        return None
+
+    def _warm_tag(self) -> str:
+        return warm.tag(self.home, self._image_tag(), self.guest.key, self.smoke_image.key)
+
+    def _build_machine_image(self, note: Note) -> None:
+        image.machine(self.home, self.suite, note, self.spec.build_timeout)
+
+    def _machine_is_up(self) -> bool:
+        return self.machine.status() == "running" and self.remote.answers()
+
+    def _start(self, note: Note) -> None:
+        tag = self._wanted_image()
+        assert tag is not None
+        wanted = Wanted(
+            tag, self.spec.memory, self.spec.cpus, self.spec.disk, self.spec.hypervisor == "kvm", dict(PORTS)
+        )
+        self.machine.up(wanted, note)
+
+    def _uploaded(self) -> bool:
+        admin = self.cloud("admin")
+        return all(glance.find(admin, i.name, i.sha256) for i in (self.guest, self.smoke_image))
+
+    def _upload(self, note: Note) -> None:
+        admin = self.cloud("admin")
+        for made, tags in ((self.smoke_image, ()), (self.guest, (GUEST_TAG,))):
+            note(f"uploading {made.name} ({made.path.stat().st_size >> 20} MiB)")
+            glance.upload(admin, made.name, made.path, made.sha256, tags=tags, properties=made.properties)
+
+    def _registered(self) -> bool:
+        there = Trove(self.cloud("admin")).datastores()
+        return all(version in there.get(name, {}) for name, version in self.guest.datastores.items())
+
+    def _register(self, note: Note) -> None:
+        trove = Trove(self.cloud("admin"))
+        there = trove.datastores()
+        for name, version in self.guest.datastores.items():
+            if version not in there.get(name, {}):
+                trove.register(name, version, [GUEST_TAG])
+
+    def _kept(self) -> bool:
+        """A machine that has databases is not committed any more: the warm image is a cloud without instances."""
+        return engine.find(self._warm_tag()) is not None or bool(Trove(self.cloud("demo")).instances())
+
+    def _keep(self, note: Note) -> None:
+        assert isinstance(self.machine, DockerMachine)
+        warm.commit(self.home, self.machine, self._warm_tag(), note)

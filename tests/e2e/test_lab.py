@@ -1,0 +1,180 @@
+"""What a user does with a lab, in the order of its life: the order of the tests matters and is the file's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import jsonschema
+
+from lab.home import Home
+from lab.remote import free_port
+from tests.e2e.conftest import NAME, ROOT, Lab, host
+
+BIN = ROOT / ".venv" / "bin"
+
+
+def openstack(lab: Lab, cloud: str, *words: str) -> str:
+    """The stock client with the lab's clouds.yaml."""
+    env = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(lab.path / "clouds.yaml"), "OS_CLOUD": cloud}
+    done = subprocess.run(
+        [BIN / "openstack", *words], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_up_was_killed_three_times_and_still_ended_well(lab: Lab) -> None:
+    status = lab.ask("status")
+    assert status["machine"] == "running"
+    (instance,) = status["instances"]
+    assert instance["status"] in {"ACTIVE", "HEALTHY"}
+    assert status["drift"] == []
+    assert set(status["services"]) >= {"identity", "image", "compute", "network", "placement", "database"}
+    assert all(word.startswith("answers") for word in status["services"].values())
+    assert set(status["agents"].values()) == {"up"}
+    schema = json.loads((ROOT / "tests/unit/status.schema.json").read_text())
+    jsonschema.validate(status, schema)
+
+
+def test_up_on_a_running_lab_changes_nothing(lab: Lab) -> None:
+    before = lab.state
+    events = lab.up()
+    assert {e["status"] for e in events if e["event"] == "finished"} == {"kept"}
+    assert lab.state == before
+
+
+def test_sql_from_a_stock_client(lab: Lab) -> None:
+    port = free_port()
+    tunnel = subprocess.Popen(
+        [ROOT / "inv", "tunnel", f"--name={NAME}", f"--port={port}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert tunnel.stdout is not None
+        assert f"127.0.0.1:{port}" in tunnel.stdout.readline()
+        done = subprocess.run(
+            [
+                "mariadb",
+                f"--defaults-extra-file={lab.path / 'my.cnf'}",
+                "--host=127.0.0.1",
+                f"--port={port}",
+                "--batch",
+                "--skip-column-names",
+                "--execute=SELECT count(*) FROM labdb.proof",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout.strip() == "100", done.stderr
+    finally:
+        tunnel.terminate()
+        tunnel.wait()
+
+
+def test_the_openstack_client_works_for_both_users(lab: Lab) -> None:
+    assert "mariadb" in openstack(lab, "demo", "datastore", "list")
+    assert "nova-compute" in openstack(lab, "admin", "compute", "service", "list")
+    instances = json.loads(openstack(lab, "demo", "database", "instance", "list", "-f", "json"))
+    assert [i["Name"] for i in instances] == [f"{NAME}-mariadb"]
+
+
+def test_openrc_works(lab: Lab) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f". {lab.path}/openrc-demo && {BIN}/openstack token issue -f value -c id"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={k: v for k, v in os.environ.items() if not k.startswith("OS_")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_ssh_runs_a_command(lab: Lab) -> None:
+    done = lab.inv("ssh", f"--name={NAME}", "-c", "systemctl is-active nova-compute; hostname")
+    assert done.stdout.splitlines()[0] == "active"
+
+
+def test_secret_files_are_private(lab: Lab) -> None:
+    assert lab.path.stat().st_mode & 0o077 == 0
+    for name in (
+        "secrets.json",
+        "clouds.yaml",
+        "openrc-admin",
+        "openrc-demo",
+        "my.cnf",
+        "state.json",
+        "ssh/id_ed25519",
+    ):
+        assert (lab.path / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_the_log_bundle_holds_the_logs_and_no_secret(lab: Lab, tmp_path: Path) -> None:
+    target = tmp_path / "bundle.tar.gz"
+    lab.inv("logs", f"--name={NAME}", f"--out={target}")
+    secrets = Home(NAME).secrets.values()
+    assert len(secrets) > 5
+    names = []
+    with tarfile.open(target) as tar:
+        for member in tar:
+            names.append(member.name)
+            file = tar.extractfile(member)
+            assert file is not None
+            text = file.read().decode(errors="replace")
+            assert not [s for s in secrets if s in text], f"a secret is in {member.name}"
+    assert target.stat().st_mode & 0o077 == 0
+    for part in ("journal.txt", "trove", "nova-compute", "console.log", "state.json", "guest"):
+        assert any(part in name for name in names), f"{part} is not in {names}"
+
+
+def test_a_second_engine(lab: Lab) -> None:
+    lab.up("--datastore=postgresql")
+    kinds = {i["datastore"].split()[0] for i in lab.ask("status")["instances"]}
+    assert kinds == {"mariadb", "postgresql"}
+
+
+def test_halt_and_up_bring_the_databases_back(lab: Lab) -> None:
+    lab.inv("halt", f"--name={NAME}")
+    status = lab.ask("status")
+    assert status["machine"] != "running"
+    lab.up()
+    after = lab.ask("status")
+    assert {i["status"] for i in after["instances"]} <= {"ACTIVE", "HEALTHY"}
+
+
+def test_destroy_says_first_and_keeps_the_cache_when_told(lab: Lab) -> None:
+    before = host()
+    said = lab.inv("destroy", f"--name={NAME}", "--dry-run").stdout
+    assert f"trove-lab-{NAME}" in said
+    assert host()["containers"] == before["containers"], "a dry run changes nothing"
+    lab.inv("destroy", f"--name={NAME}", "--keep-cache")
+    after = host()
+    assert not after["containers"]
+    assert not after["networks"]
+    assert after["images"], "the warm image was to be kept"
+
+
+def test_a_warm_up_starts_from_the_committed_image(lab: Lab) -> None:
+    events = lab.up()
+    done = {e["step"] for e in events if e["event"] == "finished" and e["status"] == "done"}
+    assert "configure" not in done, "the cloud was installed anew"
+    (instance,) = lab.ask("status")["instances"]
+    assert instance["status"] in {"ACTIVE", "HEALTHY"}
+
+
+def test_destroy_leaves_nothing(lab: Lab) -> None:
+    lab.inv("destroy", f"--name={NAME}")
+    after = host()
+    for kind in ("containers", "images", "networks", "volumes", "processes"):
+        assert not after[kind], kind
+    assert not (ROOT / ".lab" / NAME).exists()
+    assert not [rule for rule in after["iptables"] if NAME in rule]
+    again = lab.inv("status", f"--name={NAME}", check=False)
+    assert again.returncode == 14
+    assert "There is no lab" in again.stderr

@@ -1,0 +1,120 @@
+"""The command line as a person meets it: bad input ends in a sentence, a remedy, an exit code; no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def inv(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "invoke", "--search-root", str(ROOT), *words]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(cwd), **env},
+    )
+
+
+BAD = [
+    (["up", "--provider=vmware"], errors.BadValue),
+    (["up", "--memory=lots"], errors.BadValue),
+    (["up", "--memory=2"], errors.BadValue),
+    (["up", "--name=../x"], errors.BadValue),
+    (["up", "--name=-"], errors.BadValue),
+    (["up", "--datastore=oracle"], errors.BadValue),
+    (["up", "--from-manifest=/nonexistent"], errors.BadFile),
+    (["up", "--from-manifest=/etc/passwd"], errors.BadFile),
+    (["show-config", "--disk=1"], errors.BadValue),
+    (["status", "--name=nobody"], errors.NoSuchLab),
+    (["status", "--name=Not A Name"], errors.BadValue),
+    (["ssh", "--name=nobody"], errors.NoSuchLab),
+    (["logs", "--name=nobody"], errors.NoSuchLab),
+    (["halt", "--name=nobody"], errors.NoSuchLab),
+    (["tunnel", "--name=nobody", "--datastore=oracle"], errors.BadValue),
+    (["snapshot", "list", "--name=nobody"], errors.NoSuchLab),
+]
+
+
+@pytest.mark.parametrize(("words", "kind"), BAD, ids=lambda v: " ".join(v) if isinstance(v, list) else v.__name__)
+def test_bad_input(words: list[str], kind: type[errors.LabError], tmp_path: Path) -> None:
+    done = inv(*words, cwd=tmp_path)
+    assert done.returncode == kind.exit_code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    said = done.stderr.splitlines()
+    assert said[0].startswith("error: ")
+    assert said[1].startswith("remedy: ")
+    assert said[-1] == f"[{kind.id}, exit code {kind.exit_code}]"
+
+
+@pytest.mark.parametrize("words", [["up", "--no-such-flag"], ["no-such-task"], ["snapshot"]], ids=" ".join)
+def test_invoke_refuses_what_it_does_not_know(words: list[str]) -> None:
+    done = inv(*words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_environment_setting_is_refused(tmp_path: Path) -> None:
+    done = inv("show-config", cwd=tmp_path, TROVE_LAB_MEMROY="8")
+    assert done.returncode == errors.UnknownSetting.exit_code
+    assert "'memory'" in done.stderr
+
+
+def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text('disk = 50\nname = "two"')
+    shown = json.loads(inv("show-config", "--cpus=3", cwd=tmp_path, TROVE_LAB_MEMORY="9").stdout)
+    assert shown["disk"] == {"value": 50, "from": "lab.toml"}
+    assert shown["memory"] == {"value": 9, "from": "environment"}
+    assert shown["cpus"] == {"value": 3, "from": "flag"}
+    assert shown["database"] == {"value": True, "from": "default"}
+
+
+def test_help_lists_every_task_of_the_readme() -> None:
+    listed = inv("--list").stdout
+    for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test"):
+        assert f"  {task} " in listed
+
+
+def test_error_texts() -> None:
+    """The golden: every error with its id, exit code, cause and remedy, as people read them."""
+    samples: list[errors.LabError] = [
+        errors.Unforeseen(KeyError("x"), Path("/tmp/crash.log")),
+        errors.UnknownSetting("memroy", "lab.toml", ["memory"]),
+        errors.UnknownSetting("zzz", "flag", []),
+        errors.BadValue("memory", "lots", "a whole number", "flag"),
+        errors.BadFile(Path("lab.toml"), "line 1", "Mend the line it names."),
+        errors.Unsupported("That does not go together.", "This does."),
+        errors.NoSuchLab("x", ["a", "b"]),
+        errors.NoSuchLab("x", []),
+        errors.StateBroken(Path("s.json"), "line 1", "lab"),
+        errors.LabBusy("lab", "process 7"),
+        errors.DiskFull("/var"),
+        errors.MissingTools(["vagrant"], "installing was forbidden", "apt-get install vagrant"),
+        errors.HostTooSmall("memory", "3 GiB", "8 GiB", "Close something."),
+        errors.PortTaken(5000, "identity"),
+        errors.DockerUnusable("no socket", "Start it."),
+        errors.CommandFailed("false", 1, "last words"),
+        errors.TimedOut("SSH", 300, "machine_timeout", "refused"),
+        errors.GaveUp("the guest", "Nova says ERROR"),
+        errors.Interrupted("./inv up"),
+        errors.SshFailed("127.0.0.1:22", "refused"),
+    ]
+    kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
+    assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER
+    text = "".join(f"[{s.id} {s.exit_code}]\n{s.cause}\n→ {s.remedy}\n\n" for s in samples)
+    golden = ROOT / "tests/goldens/errors.txt"
+    assert text == golden.read_text(), "if the change is meant, write it to tests/goldens/errors.txt"
+
+
+LATER: set[type[errors.LabError]] = set()
