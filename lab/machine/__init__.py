@@ -18,7 +18,8 @@ class Wanted:
     """What a machine should be. Sizes are GiB; ``cpus`` 0 means all of the host's.
 
     ``image`` is a Docker image (provider docker) or a box name. ``ports`` maps a service's name to its port in the
-    machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven to boot a kernel.
+    machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven to boot a kernel,
+    ``containers`` that the machine runs a Docker of its own, which wants its data outside the machine's overlay.
     """
 
     image: str
@@ -26,6 +27,7 @@ class Wanted:
     cpus: int
     disk: int
     kvm: bool = False
+    containers: bool = False
     ports: dict[str, int] = field(default_factory=dict)
 
 
