@@ -26,6 +26,8 @@ from lab.waits import Note
 SHARED = "cache"
 """Label value on images that several labs may use; their tags say which labs do."""
 API_SECONDS = 60
+LET_GO = "test ! -x /etc/trove-lab/detach-loops.sh || /etc/trove-lab/detach-loops.sh"
+"""Loop devices are the kernel's: those that a machine's container attached would stay on this host."""
 INSTALL = "./inv up installs and starts one; ./inv doctor says what is missing"
 
 
@@ -239,6 +241,8 @@ def remove_labelled(name: str | None) -> None:
     with client(600) as engine:
         for container in engine.containers.list(all=True, filters=wanted, ignore_removed=True):
             with gone:
+                if container.status == "running":
+                    container.exec_run(["sh", "-c", LET_GO])
                 container.remove(force=True, v=True)
         for network in engine.networks.list(filters=wanted):
             with gone:

@@ -12,7 +12,8 @@ printf 'trove-guest\n' > "$root/etc/hostname"; chmod 644 "$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 trove-guest\n::1 localhost ip6-localhost\n' > "$root/etc/hosts"
 : > "$root/etc/machine-id"
 
-systemctl --root="$root" --quiet enable systemd-networkd.service trove-guestagent.service
+systemctl --root="$root" --quiet enable systemd-networkd.service trove-guestagent.service \
+    trove-lab-data-disk.service
 systemctl --root="$root" --quiet mask systemd-networkd-wait-online.service \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
     grub-common.service systemd-pstore.service cloud-init-hotplugd.socket

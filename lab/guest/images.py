@@ -11,34 +11,49 @@ from typing import Any
 
 from filelock import FileLock
 
-from lab.guest import proof, smoke, trove
+from lab.guest import archive, proof, smoke, trove
+from lab.guest.key import content
 from lab.home import cache
 from lab.machine.rootfs import digest
 from lab.state import write_atomically
 from lab.waits import Note
 
 Build = Callable[[Path, Note, Path, float], None]
-"""Writes the qcow2 at a path; then note, log, seconds."""
+"""Writes the image at a path; then note, log, seconds."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How Glance calls it, and the file's suffix."""
+
+    disk: str
+    container: str
+    suffix: str
+
+
+QCOW2 = Format("qcow2", "bare", "qcow2")
+DOCKER = Format("raw", "docker", "tar")
 
 
 @dataclass(frozen=True)
 class Image:
     """One guest image. ``key`` is known before anything is built; ``name`` is Glance's.
 
-    ``boot`` boots the file and raises where it does not come up.
+    ``boot`` boots the file and raises where it does not come up; None where only Nova can (a container's archive).
     """
 
     name: str
     key: str
     make: Build
-    boot: Build
+    boot: Build | None
+    format: Format = QCOW2
     datastores: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        """The qcow2 in the cache."""
-        return self._folder / f"{self.name}-{self.key}.qcow2"
+        """The file in the cache."""
+        return self._folder / f"{self.name}-{self.key}.{self.format.suffix}"
 
     @property
     def sha256(self) -> str:
@@ -63,7 +78,7 @@ class Image:
         with FileLock(self.path.with_suffix(".lock")):
             if self.whole():
                 return
-            part = self.path.with_suffix(".part.qcow2")
+            part = self.path.with_suffix(f".part.{self.format.suffix}")
             try:
                 self.make(part, note, log, seconds)
                 facts = {"sha256": digest(part), "size": part.stat().st_size, "mtime": part.stat().st_mtime_ns}
@@ -78,6 +93,7 @@ class Image:
 
     def prove(self, note: Note, log: Path, seconds: float) -> None:
         """Boot it. Raises: GaveUp or TimedOut with what the console said last."""
+        assert self.boot is not None
         self.boot(self.path, note, log, seconds)
         self._write({**self._record, "booted": self.sha256})
 
@@ -109,6 +125,25 @@ def guest(suite: str) -> Image:
         datastores={d.name: d.version for d in recipe.datastores},
         properties={"hw_disk_bus": "virtio", "hw_rng_model": "virtio"},
     )
+
+
+def container_guest(suite: str) -> Image:
+    """The same guest for Nova's Docker driver: the same root filesystem, without kernel and boot loader."""
+    recipe = trove.Recipe(suite)
+    return Image(
+        "trove-guest",
+        content(recipe.key, Path(archive.__file__)),
+        recipe.build_container,
+        None,
+        DOCKER,
+        datastores={d.name: d.version for d in recipe.datastores},
+    )
+
+
+def container_smoke(suite: str) -> Image:
+    """The smoke guest for Nova's Docker driver: busybox with the same script."""
+    recipe = smoke.Recipe(suite)
+    return Image("smoke", content(recipe.key, Path(archive.__file__)), recipe.build_container, None, DOCKER)
 
 
 def smoke_guest(suite: str) -> Image:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from lab import process
+from lab.guest import archive
 from lab.guest.disk import Disk
 from lab.guest.key import content
 from lab.home import KERNELS, PROJECT, cache
@@ -49,6 +52,22 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""
+        with self._trees(target, note, log, seconds) as (full, small):
+            note("making the disk image")
+            disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
+            disk.build(target)
+            _keep_kernel(full)
+
+    def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+        """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut."""
+        with self._trees(target, note, log, seconds) as (_, small):
+            note("making the image archive")
+            for name in ("sh", "sleep"):  # the driver's wait for the network runs before init installs the others
+                process.run(*process.as_root("ln", "-s", "busybox", small / "bin" / name))
+            archive.write(small, target, volumes=[], log=log, seconds=seconds)
+
+    @contextlib.contextmanager
+    def _trees(self, target: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
         work = target.with_suffix(".work")
         process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
         work.mkdir()
@@ -56,11 +75,8 @@ class Recipe:
             full, small = work / "full", work / "small"
             note("unpacking a kernel and busybox (mmdebstrap)")
             rootfs.make(self._rootfs, full, log, seconds)
-            note("making the disk image")
             process.run(*process.as_root("sh", FOLDER / "tree.sh", full, small), log=log)
-            disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
-            disk.build(target)
-            _keep_kernel(full)
+            yield full, small
         finally:
             process.run(*process.as_root("rm", "-rf", work))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from lab import engine, process
-from lab.guest import datastores
+from lab.guest import archive, datastores
 from lab.guest.datastores import Datastore
 from lab.guest.disk import Disk
 from lab.guest.key import content
@@ -47,15 +49,26 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
+        with self._tree(target, note, log, seconds) as root:
+            note("making the disk image")
+            Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
+
+    def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+        """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
+        with self._tree(target, note, log, seconds) as root:
+            note("making the image archive")
+            # overlayfs does not stack on overlayfs: the guest's own Docker needs a volume
+            archive.write(root, target, volumes=["/var/lib/docker"], log=log, seconds=seconds)
+
+    @contextlib.contextmanager
+    def _tree(self, target: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
         work = target.with_suffix(".work")
         process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
         work.mkdir()
         try:
-            root = work / "root"
-            self.tree(root, tags, note, log, seconds)
-            note("making the disk image")
-            Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
+            self.tree(work / "root", tags, note, log, seconds)
+            yield work / "root"
         finally:
             process.run(*process.as_root("rm", "-rf", work))
 
@@ -77,5 +90,5 @@ class Recipe:
             timeout=seconds,
             timeout_setting="build_timeout",
         )
-        for archive in archives:
-            archive.unlink()
+        for saved in archives:
+            saved.unlink()

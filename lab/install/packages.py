@@ -52,6 +52,7 @@ UNITS = (
     "trove-taskmanager",
     "trove-conductor",
 )
+LIBVIRT_UNITS = ("libvirtd", "virtlogd", "libvirt-guests")
 FRESH_SECONDS = 60
 """A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""
 NOT_YET = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError)
@@ -84,7 +85,14 @@ class Packages:
     @cached_property
     def _archive(self) -> bytes:
         site = self.site()
-        return render.archive(render.render(site, self.home.secrets, render.first(site)))
+        files = render.render(site, self.home.secrets, render.first(site))
+        return render.archive(files + render.driver() if site.virt_type == "docker" else files)
+
+    @property
+    def _units(self) -> tuple[str, ...]:
+        if self.site().virt_type != "docker":
+            return UNITS
+        return ("docker", *(unit for unit in UNITS if unit not in LIBVIRT_UNITS))
 
     @cached_property
     def _key(self) -> str:
@@ -115,11 +123,11 @@ class Packages:
         self._mark("databases", self._key)
 
     def _serving(self) -> bool:
-        done = self.remote().run("systemctl", "is-active", "--quiet", *UNITS, check=False)
+        done = self.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
         return done.ok and not self._silent_ports()
 
     def _serve(self, note: Note) -> None:
-        self._script("services.sh", *UNITS)
+        self._script("services.sh", *self._units)
         waits.until(
             "the services' ports",
             lambda: not self._silent_ports(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from lab.home import PROJECT
 from lab.install.site import DATABASES, DATASTORE_IMAGES, Site
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -18,6 +19,14 @@ MACROS = "macros.j2"
 AFTER_NETWORKS = ("etc/trove/trove.conf.d/networks.conf",)
 """Files that name networks and so can only be rendered once these exist."""
 USERSPACE_ONLY = ("etc/libvirt/hooks/qemu", "usr/local/bin/qemu-system-x86_64")
+CONTAINERS_ONLY = (
+    "etc/docker/daemon.json",
+    "etc/systemd/system/docker.service.d/trove-lab.conf",
+    "etc/trove-lab/detach-loops.sh",
+)
+DRIVER = PROJECT / "novadriver" / "nova" / "virt" / "docker"
+DRIVER_TARGET = "/usr/lib/python3/dist-packages/nova/virt/docker"
+"""Nova loads drivers from nova.virt only, and that is no namespace package."""
 
 _GROUPS = {
     "etc/keystone": "keystone",
@@ -48,8 +57,19 @@ def names() -> list[str]:
 
 def first(site: Site) -> list[str]:
     """The files that are wanted before any service starts."""
-    skip = AFTER_NETWORKS if site.datapath == "netdev" else AFTER_NETWORKS + USERSPACE_ONLY
+    skip = set(AFTER_NETWORKS)
+    if site.datapath != "netdev" or site.virt_type == "docker":
+        skip |= set(USERSPACE_ONLY)
+    if site.virt_type != "docker":
+        skip |= set(CONTAINERS_ONLY)
     return [name for name in names() if name not in skip]
+
+
+def driver() -> list[File]:
+    """The Nova driver for containers, as files of Nova."""
+    return [
+        File(f"{DRIVER_TARGET}/{path.name}", path.read_text(), "root", 0o644) for path in sorted(DRIVER.glob("*.py"))
+    ]
 
 
 def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, str] | None = None) -> list[File]:

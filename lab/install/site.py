@@ -64,7 +64,7 @@ class Site:
     """Facts that every rendered file and every plumbing step share. Times are seconds, sizes MiB.
 
     ``datapath``: ``system`` where the kernel has openvswitch, ``netdev`` (userspace) otherwise; ``virt_type``:
-    ``kvm`` where a guest was seen to boot on it, ``qemu`` otherwise; both are probed, never assumed.
+    ``kvm`` where a guest was seen to boot on it, else ``qemu``; ``docker`` for containers; probed, never assumed.
     ``public_ports``: service type to the port published on the host's loopback.
     """
 

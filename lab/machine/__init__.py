@@ -19,7 +19,8 @@ class Wanted:
 
     ``image`` is a Docker image; virtual machines start from a box that is made of it. ``ports`` maps a service's
     name to its port in the machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven
-    to boot a kernel.
+    to boot a kernel, ``containers`` that the machine runs a Docker of its own, which wants its data outside the
+    machine's overlay.
     """
 
     image: str
@@ -27,6 +28,7 @@ class Wanted:
     cpus: int
     disk: int
     kvm: bool = False
+    containers: bool = False
     ports: dict[str, int] = field(default_factory=dict)
 
 

@@ -32,6 +32,9 @@ def create_args(name: str, label: str, wanted: Wanted, facts: Kernel) -> list[st
         # Docker turns IPv6 off in networks without it; memcached and others bind ::1
         for where in ("all", "default", "lo"):
             args += ["--sysctl", f"net.ipv6.conf.{where}.disable_ipv6=0"]
+    if wanted.containers:
+        volume = f"type=volume,source={name}-docker,target=/var/lib/docker,volume-label={label}"
+        args += ["--mount", volume]  # overlayfs does not stack on overlayfs
     args += ["--memory", f"{wanted.memory}g"]
     if wanted.cpus:
         args += ["--cpus", str(wanted.cpus)]

@@ -18,6 +18,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens/install"
 PUBLISHED = {service: 20000 + port for service, port in PORTS.items()}
 SITES = {
     "userspace-qemu": Site(PUBLISHED),
+    "userspace-docker": Site(PUBLISHED, virt_type="docker"),
     "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
 }
 IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
@@ -61,6 +62,19 @@ def test_the_userspace_datapath_alone_needs_its_two_helpers() -> None:
     assert paths["kernel-kvm"] < paths["userspace-qemu"]
 
 
+def test_containers_bring_their_files_and_leave_those_of_emulation() -> None:
+    paths = {kind: {file.path for file in rendered(kind)} for kind in SITES}
+    assert paths["userspace-docker"] - paths["kernel-kvm"] == {f"/{name}" for name in render.CONTAINERS_ONLY}
+    assert paths["kernel-kvm"] < paths["userspace-docker"]
+
+
+def test_the_driver_lands_where_nova_looks_for_it() -> None:
+    there = {file.path for file in render.driver()}
+    assert {
+        "/usr/lib/python3/dist-packages/nova/virt/docker/" + name for name in ("__init__.py", "driver.py")
+    } < there
+
+
 @pytest.mark.parametrize("kind", SITES)
 def test_no_file_with_a_secret_can_be_read_by_others(kind: str) -> None:
     holding = [file for file in rendered(kind) if "secret" in file.text]
@@ -89,7 +103,7 @@ def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
             process.run("bash", "-n", tmp_path / "script")
             assert file.mode == 0o755, file.path
             scripts += 1
-    assert scripts == (4 if kind == "userspace-qemu" else 2)
+    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "kernel-kvm": 2}[kind]
 
 
 def test_the_shell_check_can_fail(tmp_path: Path) -> None:

@@ -1,0 +1,5 @@
+"""Instances as Docker containers: ``compute_driver = docker.DockerDriver``."""
+
+from nova.virt.docker.driver import DockerDriver
+
+__all__ = ["DockerDriver"]

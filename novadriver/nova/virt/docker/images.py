@@ -1,0 +1,146 @@
+"""Glance images in the Docker daemon: loaded once, named by Glance id and checksum, removed when unused."""
+
+import io
+import json
+import os
+import tarfile
+import tempfile
+
+import docker.errors
+from nova import exception
+from nova.virt import images as glance
+from oslo_concurrency import lockutils
+from oslo_log import log as logging
+from oslo_utils import timeutils
+
+import nova.conf
+from nova.virt.docker import errors
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+REPOSITORY = "nova-glance"
+
+
+def name(image_meta):
+    """The Docker name of a Glance image."""
+    checksum = image_meta.checksum if image_meta.obj_attr_is_set("checksum") else None
+    return f"{REPOSITORY}/{image_meta.id}:{(checksum or 'unknown')[:12]}"
+
+
+def ensure(client, context, image_meta):
+    """Load the image unless it is there. Returns its Docker name.
+
+    :raises ImageUnacceptable: it is neither a ``docker save`` archive nor a root file system tarball
+    """
+    reference = name(image_meta)
+    with lockutils.lock(f"docker-image-{image_meta.id}"):
+        try:
+            client.images.get(reference)
+        except docker.errors.ImageNotFound:
+            _fetch(client, context, image_meta.id, reference)
+    return reference
+
+
+def _fetch(client, context, image_id, reference):
+    directory = os.path.join(CONF.instances_path, CONF.image_cache.subdirectory_name)
+    os.makedirs(directory, exist_ok=True)
+    handle, path = tempfile.mkstemp(prefix=f"{image_id}-", dir=directory)
+    os.close(handle)
+    try:
+        glance.fetch(context, image_id, path)
+        with errors.translated():
+            if is_archive(image_id, path):
+                _load(client, path, reference)
+            else:
+                repository, tag = reference.split(":")
+                client.api.import_image(src=path, repository=repository, tag=tag)
+        client.images.get(reference)
+    except (errors.DockerError, docker.errors.ImageNotFound) as error:
+        raise exception.ImageUnacceptable(image_id=image_id, reason=str(error)) from error
+    finally:
+        os.unlink(path)
+
+
+def _load(client, path, reference):
+    _drop_names(path)
+    with open(path, "rb") as file:
+        loaded = client.images.load(file)
+    if not loaded:
+        raise docker.errors.ImageLoadError("the archive holds no image")
+    loaded[0].tag(*reference.split(":"))
+
+
+def _drop_names(path):
+    """Append a manifest without names: of two members with one name the later counts.
+
+    The archive's own names would let one tenant's upload stand in for another image on this host.
+    """
+    with tarfile.open(path, "r:") as archive:
+        manifest = [{**image, "RepoTags": []} for image in json.load(archive.extractfile("manifest.json"))]
+        index = json.load(archive.extractfile("index.json")) if "index.json" in archive.getnames() else {}
+    for image in index.get("manifests", []):
+        image.pop("annotations", None)
+    with tarfile.open(path, "a:") as archive:
+        _append(archive, "manifest.json", manifest)
+        if index:
+            _append(archive, "index.json", index)
+
+
+def _append(archive, member, content):
+    data = json.dumps(content).encode()
+    info = tarfile.TarInfo(member)
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+def is_archive(image_id, path):
+    """Whether it is a ``docker save`` archive (True) or a root file system tarball (False).
+
+    :raises ImageUnacceptable: anything else, a compressed archive, and one with other than one image
+    """
+    top = set()
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.name == "manifest.json":
+                    return _one_image(image_id, path, json.load(archive.extractfile(member)))
+                top.add(member.name.removeprefix("./").split("/")[0])
+                if {"bin", "etc", "usr"} & top and not {"blobs", "oci-layout"} & top:
+                    return False
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise exception.ImageUnacceptable(
+            image_id=image_id, reason=f"not a tar archive that can be read to its end: {error}"
+        ) from error
+    raise exception.ImageUnacceptable(
+        image_id=image_id,
+        reason="neither a docker save archive (manifest.json) nor a root file system (bin, etc, usr)",
+    )
+
+
+def _one_image(image_id, path, manifest):
+    if not isinstance(manifest, list) or len(manifest) != 1 or not isinstance(manifest[0], dict):
+        raise exception.ImageUnacceptable(image_id=image_id, reason="the archive must hold exactly one image")
+    try:
+        tarfile.open(path, "r:").close()
+    except tarfile.ReadError as error:
+        raise exception.ImageUnacceptable(
+            image_id=image_id, reason="a docker save archive must be uploaded uncompressed"
+        ) from error
+    return True
+
+
+def remove_unused(client):
+    """Remove images that no container uses and whose minimum age has passed."""
+    used = {container.attrs["ImageID"] for container in client.containers.list(all=True, sparse=True)}
+    for image in client.images.list():
+        ours = [tag for tag in image.tags if tag.startswith(f"{REPOSITORY}/")]
+        if not ours or image.id in used:
+            continue
+        tagged = timeutils.parse_isotime(client.images.get(image.id).attrs["Metadata"]["LastTagTime"])
+        age = (timeutils.utcnow(with_timezone=True) - tagged).total_seconds()
+        if age < CONF.image_cache.remove_unused_original_minimum_age_seconds:
+            continue
+        for tag in ours:
+            LOG.info("Removing unused image %s", tag)
+            client.images.remove(tag)
