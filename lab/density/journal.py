@@ -1,0 +1,119 @@
+"""What a run made, written down before it is made: the next start removes what a killed run left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+
+from lab import waits
+from lab.density import cgroup, ksm, procfs
+from lab.density.bake import folder
+from lab.density.dockers import PREFIX, Dockers, remove
+from lab.home import LABEL
+from lab.state import write_atomically
+
+SECONDS = 20.0
+
+
+class Journal:
+    """One run's list of processes, folders and cgroups, in a folder of its own under the cache."""
+
+    def __init__(self, run_id: str, root: Path | None = None) -> None:
+        self.folder = (root or folder() / "runs") / run_id
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = self.folder / "journal.json"
+        self._data: dict[str, Any] = {"processes": [], "folders": [], "cgroups": [], "ksm": ""}
+        self._data["owner"] = [os.getpid(), procfs.started(os.getpid())]
+        self._save()
+
+    def process(self, pid: int) -> None:
+        """A process of ours, by pid and start time: a pid alone may be somebody else's later."""
+        self._data["processes"].append([pid, procfs.started(pid)])
+        self._save()
+
+    def path(self, path: Path) -> None:
+        """A folder of ours outside the run's own."""
+        self._data["folders"].append(str(path))
+        self._save()
+
+    def cgroup(self, name: str) -> None:
+        """A memory cgroup of ours."""
+        self._data["cgroups"].append(name)
+        self._save()
+
+    def close(self) -> None:
+        """Everything was removed."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _save(self) -> None:
+        write_atomically(self._path, json.dumps(self._data), 0o600)
+
+
+def sweep(dockers: Dockers, root: Path | None = None) -> list[str]:
+    """Remove what runs left whose process is gone; returns what was removed, in words."""
+    removed: list[str] = []
+    alive: set[str] = set()
+    for path in sorted((root or folder() / "runs").glob("*/journal.json")):
+        data = json.loads(path.read_text())
+        if _is(data["owner"]):
+            alive.add(path.parent.name)
+            continue
+        removed += _undo(data, dockers)
+        shutil.rmtree(path.parent, ignore_errors=True)
+    return removed + _containers(dockers, alive)
+
+
+def _undo(data: dict[str, Any], dockers: Dockers) -> list[str]:
+    removed = []
+    for identity in data["processes"]:
+        if _is(identity):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(identity[0], signal.SIGKILL)
+            waits.until(
+                "a left machine to end", lambda i=identity: not _is(i), seconds=SECONDS, setting="journal.SECONDS", every=0.1
+            )
+            removed.append(f"process {identity[0]}")
+    for name in data["folders"]:
+        shutil.rmtree(name, ignore_errors=True)
+    for name in data["cgroups"]:
+        cgroup.Budget(name, systemd=dockers.systemd).close()
+    if data["ksm"]:
+        ksm.stop()
+    return removed
+
+
+def _containers(dockers: Dockers, alive: set[str]) -> list[str]:
+    removed = []
+    ours = {"label": LABEL}
+    for container in dockers.client.containers.list(all=True, filters=ours):
+        label = container.labels.get(LABEL, "")
+        if label.startswith(PREFIX) and label.removeprefix(PREFIX) not in alive:
+            remove(container)
+            removed.append(f"container {container.name}")
+    for network in dockers.client.networks.list(filters=ours):
+        label = network.attrs["Labels"].get(LABEL, "")
+        if label.startswith(PREFIX) and label.removeprefix(PREFIX) not in alive:
+            with contextlib.suppress(docker.errors.NotFound):
+                network.remove()
+            removed.append(f"network {network.name}")
+    return removed
+
+
+def _is(identity: list[Any]) -> bool:
+    pid, begun = identity
+    now = procfs.started(pid)
+    return now is not None and now == begun and not _zombie(pid)
+
+
+def _zombie(pid: int) -> bool:
+    try:
+        return (procfs.PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
