@@ -75,7 +75,7 @@ def emit(data: object) -> None:
 
 def _help(metadata: Mapping[str, Any]) -> str:
     choices = metadata["choices"]
-    return metadata["about"] + (f" ({', '.join(choices)})" if choices else "")
+    return str(metadata["about"]) + (f" ({', '.join(choices)})" if choices else "")
 
 
 def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,7 +52,7 @@ class FirstDatabase:
             return False
         try:
             with sql.session(self.remote, login) as db:
-                return db.execute("SELECT count(*) FROM proof")[0][0] == ROWS
+                return bool(db.execute("SELECT count(*) FROM proof")[0][0] == ROWS)
         except sql.ERRORS:
             return False
 

@@ -38,7 +38,7 @@ class Login:
 def session(remote: Remote, login: Login) -> Iterator[Session]:
     """A connected session; the work is committed at the end. Raises: any of ``ERRORS``."""
     with remote.forward(login.address, login.port) as port:
-        where = {"host": "127.0.0.1", "port": port, "user": login.user, "password": login.password}
+        where: dict[str, Any] = {"host": "127.0.0.1", "port": port, "user": login.user, "password": login.password}
         connection: Any
         if login.datastore == "postgresql":
             connection = pg8000.dbapi.connect(**where, database=login.database, timeout=CONNECT_SECONDS)

@@ -1,0 +1,84 @@
+"""One bundle of what every part said, with the lab's secrets masked: for a bug report or for one's own reading."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.home import Home
+from lab.remote import Remote
+
+PER_FILE = 4 * 1024 * 1024
+"""Bytes kept of each file, from its end."""
+
+# what is asked on the machine: file name in the bundle, and the command; a failing command is itself a finding
+QUESTIONS: dict[str, list[str]] = {
+    "units.txt": ["systemctl", "list-units", "--all", "--no-pager", "--plain"],
+    "failed.txt": ["systemctl", "--failed", "--no-pager", "--plain"],
+    "journal.txt": ["journalctl", "--no-pager", "-o", "short-iso", "-n", "20000"],
+    "addresses.txt": ["ip", "address"],
+    "routes.txt": ["ip", "route"],
+    "listeners.txt": ["ss", "-tlnp"],
+    "openvswitch.txt": ["ovs-vsctl", "show"],
+    "memory.txt": ["free", "-m"],
+    "disk.txt": ["df", "-h"],
+    "processes.txt": ["ps", "axo", "pid,ppid,rss,etime,args"],
+    "packages.txt": ["dpkg-query", "-W"],
+}
+GATHER = r"""
+cd /
+find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
+     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq var/lib/nova/instances/*/console.log \
+     -type f -size +0 2>/dev/null || true
+"""
+
+
+def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tuple[Path, list[str]]:
+    """Write ``trove-lab-NAME-TIME.tar.gz`` (mode 0600) and return its path and what could not be had.
+
+    ``remote`` is None when the machine does not answer: then the bundle holds this host's side alone.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = target or Path.cwd() / f"trove-lab-{home.name}-{stamp}.tar.gz"
+    missing: list[str] = []
+    path.touch(mode=0o600)
+    with tarfile.open(path, "w:gz") as tar:
+
+        def add(name: str, text: str) -> None:
+            data = home.secrets.redact(text[-PER_FILE:]).encode()
+            info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
+            info.size, info.mode = len(data), 0o600
+            tar.addfile(info, io.BytesIO(data))
+
+        for file in _own_files(home):
+            add(f"host/{file.relative_to(home.path)}", file.read_text(errors="replace"))
+        if remote is None:
+            missing.append("the machine does not answer: only this host's side is in the bundle")
+        else:
+            missing += _from_machine(remote, add)
+        add("missing.txt", "\n".join(missing) + "\n")
+    return path, missing
+
+
+def _own_files(home: Home) -> list[Path]:
+    logs = sorted((home.path / "logs").glob("*.log"))
+    return [f for f in (home.path / "state.json", home.path / "manifest.json", *logs) if f.exists()]
+
+
+def _from_machine(remote: Remote, add: object) -> list[str]:
+    assert callable(add)
+    missing = []
+    for name, command in QUESTIONS.items():
+        try:
+            add(f"machine/{name}", remote.run(*command, check=False, timeout=60).stdout)
+        except LabError as error:
+            missing.append(f"{name}: {error.cause}")
+    for file in remote.script(GATHER, check=False, timeout=60).stdout.split():
+        try:
+            add(f"machine/{file}", remote.run("tail", "-c", str(PER_FILE), f"/{file}", timeout=60).stdout)
+        except LabError as error:
+            missing.append(f"{file}: {error.cause}")
+    return missing
