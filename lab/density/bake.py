@@ -35,7 +35,7 @@ RECIPE = 3
 
 @dataclass(frozen=True)
 class Baked:
-    """``tag`` is the image, ``archive`` its file system as a tar, ``program`` the engine's full path; hashes SHA-256."""
+    """``tag`` is the image, ``archive`` its file system as a tar, ``program`` the engine's path; hashes SHA-256."""
 
     engine: Engine
     tag: str
@@ -129,7 +129,7 @@ def _first_start(engine: Engine) -> list[str]:
 def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> None:
     def dead() -> str | None:
         container.reload()
-        return container.logs(tail=5).decode() if container.status == "exited" else None
+        return str(container.logs(tail=5)) if container.status == "exited" else None
 
     admin, first = ("root", "mysql") if engine.name == "mariadb" else ("postgres", "postgres")
     address = waits.until(
@@ -167,7 +167,10 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
 
 def _statements(engine: Engine) -> list[str]:
     if engine.name == "postgresql":
-        return [f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password()}'", f"CREATE DATABASE {DATABASE} OWNER {USER}"]
+        return [
+            f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password()}'",
+            f"CREATE DATABASE {DATABASE} OWNER {USER}",
+        ]
     # sysbench's own table, filled by the server from a fixed rule: the same bytes on every host
     return [
         f"CREATE OR REPLACE USER {USER}@'%' IDENTIFIED BY '{password()}'",
@@ -185,7 +188,7 @@ def _statements(engine: Engine) -> list[str]:
 
 def _which(container: Container, name: str) -> str:
     code, output = container.exec_run(["sh", "-c", f'readlink -f "$(command -v {name})"'])
-    path = output.decode().strip()
+    path = output.decode().strip() if isinstance(output, bytes) else ""
     if code or not path.startswith("/"):
         raise DockerUnusable(f"there is no {name} in the engine's image", "./inv image builds it anew.")
     return path
@@ -201,7 +204,7 @@ def hashes(archive: Path, program: str) -> dict[str, str]:
             file = tar.extractfile(member) if member.isreg() else None
             if file is None or not (name in (program, CONFIG) or name.startswith(DATA)):
                 continue
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             if name == program:
                 found["binary"] = digest
             elif name == CONFIG:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pg8000.dbapi
@@ -93,6 +93,18 @@ class Engine:
             cursor.execute("SELECT 6 * 7")
             return int(cursor.fetchone()[0]) == 42
 
+    def add_database(self, place: Place, name: str, password: str) -> None:
+        """Another database with the same tables and rows on the server at ``place``. Raises: TRANSIENT."""
+        if self.name == "mariadb":
+            made = [f"CREATE DATABASE {name}", f"CREATE TABLE {name}.sbtest1 LIKE {DATABASE}.sbtest1"]
+            made += [f"INSERT INTO {name}.sbtest1 SELECT * FROM {DATABASE}.sbtest1"]
+        else:
+            # a database that somebody is connected to cannot be copied
+            place, made = replace(place, database="postgres"), [f"CREATE DATABASE {name} TEMPLATE {DATABASE}"]
+        with self.connect(place, password) as cursor:
+            for statement in made:
+                cursor.execute(statement)
+
     def pretouch(self, place: Place, password: str) -> None:
         """Read all data once. Raises: TRANSIENT."""
         with self.connect(place, password) as cursor:
@@ -106,7 +118,9 @@ class Engine:
             cursor.execute("SELECT VERSION()")
             version = str(cursor.fetchone()[0])
             cursor.execute(self.settings)
-            settings = sorted((str(k).lower(), str(v)) for k, v in cursor.fetchall() if str(k).lower() not in self.own)
+            settings = sorted(
+                (str(k).lower(), str(v)) for k, v in cursor.fetchall() if str(k).lower() not in self.own
+            )
             cursor.execute(self.checksum)
             data = str(cursor.fetchone()[-1])
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
@@ -138,13 +152,14 @@ innodb_data_file_path = ibdata1:10M:autoextend
 innodb_flush_method = O_DIRECT
 innodb_flush_log_at_trx_commit = 1
 """,
-    touch=("SELECT COUNT(*), SUM(LENGTH(c)), SUM(LENGTH(pad)) FROM sbtest1", "SELECT COUNT(*) FROM sbtest1 USE INDEX (k_1)"),
+    touch=("SELECT COUNT(*), SUM(LENGTH(c)), SUM(LENGTH(pad)) FROM sbtest1",
+           "SELECT COUNT(*) FROM sbtest1 USE INDEX (k_1)"),
     checksum="CHECKSUM TABLE sbtest1",
     settings="SHOW GLOBAL VARIABLES",
     own=("hostname", "server_uid", "pseudo_thread_id", "timestamp", "gtid_binlog_pos", "innodb_buffer_pool_size",
-         "innodb_buffer_pool_size_max", "innodb_buffer_pool_chunk_size", "innodb_lru_scan_depth", "innodb_io_capacity_max",
-         "large_page_size", "last_insert_id", "lower_case_file_system", "rand_seed1", "thread_pool_size", "version_malloc_library",
-         "innodb_buffer_pool_size_auto_min", "system_time_zone", "wsrep_node_name"),
+         "innodb_buffer_pool_size_max", "innodb_buffer_pool_size_auto_min", "innodb_lru_scan_depth",
+         "rand_seed1", "rand_seed2", "thread_pool_size", "open_files_limit", "table_open_cache", "general_log_file",
+         "slow_query_log_file", "log_slow_query_file", "wsrep_node_name", "system_time_zone"),
 )  # fmt: skip
 
 POSTGRESQL = Engine(

@@ -40,7 +40,9 @@ def kit(root: Path) -> Kit:
         found = {p.name.split(".")[0]: p for p in tree.rglob("*.ko*")}
         modules = {name: _plain(found[name]) for name in MODULES}
     except (IndexError, KeyError) as error:
-        raise BadFile(root, f"it lacks a kernel or its module {error}", "./inv image builds the guest root.") from error
+        raise BadFile(
+            root, f"it lacks a kernel or its module {error}", "./inv image builds the guest root."
+        ) from error
     busybox = root / "usr/bin/busybox"
     if not busybox.exists():
         raise BadFile(root, "it lacks busybox-static", "./inv image builds the guest root.")
@@ -48,18 +50,23 @@ def kit(root: Path) -> Kit:
 
 
 def initramfs(parts: Kit) -> bytes:
-    """An uncompressed cpio: load the disk's driver, say READY, go on with the disk's own /srv/vm/init."""
+    """An uncompressed cpio: load the disk's driver, say READY, go on with the disk's ``density.next=`` program."""
     script = f"""#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox insmod /virtio_blk.ko
 echo '{READY}' > /dev/console
-case "$(/bin/busybox cat /proc/cmdline)" in *density.accelerator*) /bin/busybox poweroff -f ;; esac
+for word in $(/bin/busybox cat /proc/cmdline); do
+    case "$word" in
+        density.accelerator) /bin/busybox poweroff -f ;;
+        density.next=*) next=${{word#*=}} ;;
+    esac
+done
 until [ -b /dev/vda ]; do /bin/busybox usleep 10000; done
 /bin/busybox mount -t ext4 -o noatime /dev/vda /root || /bin/busybox poweroff -f
 /bin/busybox mount --move /dev /root/dev
 /bin/busybox umount /proc
-exec /bin/busybox switch_root /root {TOOLS}/init
+exec /bin/busybox switch_root /root "$next"
 """
     return _cpio({
         "bin": None, "dev": None, "proc": None, "root": None,
@@ -116,8 +123,14 @@ ExecStart={TOOLS}/probe {baked.program}
 [Install]
 WantedBy=multi-user.target
 """
+    network = "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n"
     units = "/etc/systemd/system"
     return {
+        "/etc/systemd/network/10-density.network": network.encode(),
+        "/etc/cloud/cloud.cfg.d/90-density.cfg": b"datasource_list: [NoCloud]\nnetwork: {config: disabled}\n",
+        "/var/lib/cloud/seed/nocloud/meta-data": b"instance-id: density\nlocal-hostname: database\n",
+        "/var/lib/cloud/seed/nocloud/user-data": b"#cloud-config\n{}\n",
+        "/etc/fstab": b"/dev/vda / ext4 defaults 0 1\n",
         f"{units}/database.service": unit.encode(),
         f"{units}/density-probe.service": asker.encode(),
         f"{TOOLS}/probe": probe("/usr/bin/busybox"),

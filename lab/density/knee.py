@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Probe = Callable[[int, str], bool]
-"""Tries N instances and says whether they passed; the second argument is the phase (``ramp``, ``bisect``, ``confirm``)."""
+"""Tries N instances and says whether they passed; the second argument is the phase: ramp, bisect, confirm."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from lab.errors import TimedOut
 
 SYSFS = Path("/sys/kernel/mm/ksm")
 PAGE = 4096
+FAST = {"pages_to_scan": "4000", "sleep_millisecs": "20", "run": "1"}
+"""About 800 MB/s at most: a trial is minutes, not the days that a host has to settle."""
 SCANS = 2
 SAME = 0.01
 """Settled: at least SCANS full scans since the start, and pages_sharing moved less than SAME between the last two."""
@@ -22,7 +24,7 @@ SAME = 0.01
 
 @dataclass(frozen=True)
 class Merged:
-    """KSM's own account: ``saved`` bytes that merging freed, what it costs in ``profit``, scans, ksmd's CPU seconds."""
+    """KSM's own account: bytes ``saved``, ``profit`` (saved less its own metadata), scans, ksmd's CPU seconds."""
 
     saved: int
     profit: int
@@ -46,18 +48,23 @@ def read(root: Path = SYSFS) -> Merged:
 
 
 @contextlib.contextmanager
-def running(root: Path = SYSFS, pages: int = 4000) -> Iterator[None]:
-    """KSM on, ``pages`` per 20 ms, and afterwards as it was found (2 unmerges what we merged)."""
-    before = {name: (root / name).read_text().strip() for name in ("run", "pages_to_scan", "sleep_millisecs")}
+def running(record: Callable[[dict[str, str]], None], root: Path = SYSFS) -> Iterator[None]:
+    """KSM on, and afterwards as it was found; ``record`` is told what was found before anything changes."""
+    before = {name: (root / name).read_text().strip() for name in FAST}
+    record(before)
     try:
-        (root / "pages_to_scan").write_text(str(pages))
-        (root / "sleep_millisecs").write_text("20")
-        (root / "run").write_text("1")
+        for name, value in FAST.items():
+            (root / name).write_text(value)
         yield
     finally:
-        (root / "run").write_text("2" if before["run"] == "0" else before["run"])
-        for name, value in before.items():
-            (root / name).write_text(value)
+        restore(before, root)
+        record({})
+
+
+def restore(before: dict[str, str], root: Path = SYSFS) -> None:
+    """Put KSM's settings back; 2 gives every merged page its own copy again before it stops."""
+    for name, value in before.items():
+        (root / name).write_text("2" if name == "run" and value == "0" else value)
 
 
 def settle(seconds: float, root: Path = SYSFS) -> bool:

@@ -105,7 +105,9 @@ def _check(classes: Sequence[Class], host: Sequence[float]) -> None:
         if c.count and not any(v > 0 for v in c.need):
             raise BadValue(f"class {c.name}", c.need, "an instance that needs something", "the planner")
         if c.count and any(v > size * (1 + EPSILON) for v, size in zip(c.need, host, strict=True)):
-            raise BadValue(f"class {c.name}", c.need, f"an instance that fits an empty host {tuple(host)}", "the planner")
+            raise BadValue(
+                f"class {c.name}", c.need, f"an instance that fits an empty host {tuple(host)}", "the planner"
+            )
 
 
 def _order(need: np.ndarray) -> list[int]:
@@ -191,7 +193,7 @@ def _patterns(need: np.ndarray, counts: np.ndarray, known: list[Packing], second
 
 
 def _solver() -> highspy.Highs:
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.silent()
     return solver
 
@@ -209,7 +211,7 @@ def _master(columns: list[tuple[int, ...]], counts: np.ndarray) -> tuple[float, 
 def _price(
     need: np.ndarray, counts: np.ndarray, duals: np.ndarray, deadline: float
 ) -> tuple[tuple[int, ...], float, float]:
-    """The most valuable pattern at these prices (an integer knapsack in all dimensions), its value and a bound on it."""
+    """The most valuable pattern at these prices (a knapsack in all dimensions), its value and a bound on that."""
     solver = _solver()
     solver.setOptionValue("time_limit", max(0.5, deadline - monotonic()))
     numbers = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,8 @@ class Monitor:
         return answer
 
 
-def connect(path: Path, seconds: float = SOCKET_SECONDS) -> socket.socket:
-    """A connection to a Unix socket of a program that is just starting. Raises: TimedOut."""
+def connect(path: Path, fatal: Callable[[], str | None] | None = None) -> socket.socket:
+    """A connection to a Unix socket of a program that is just starting. Raises: TimedOut, GaveUp."""
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     link.settimeout(PROBE_SECONDS)
 
@@ -135,9 +136,10 @@ def connect(path: Path, seconds: float = SOCKET_SECONDS) -> socket.socket:
     waits.until(
         f"QEMU to open {path.name}",
         connected,
-        seconds=seconds,
+        seconds=SOCKET_SECONDS,
         setting="qemu.SOCKET_SECONDS",
         every=0.05,
+        fatal=fatal,
         transient=(FileNotFoundError, ConnectionRefusedError),
     )
     return link

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 class Rows:
-    """The rows of one run's folder. Every row has ``kind`` and ``at`` (ISO 8601, UTC); sizes are bytes, times seconds."""
+    """The rows of one run's folder. Each has ``kind`` and ``at`` (ISO 8601, UTC); sizes are bytes, times seconds."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
@@ -53,14 +53,18 @@ def _read(path: Path) -> Iterator[Row]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise BadFile(path, error.strerror or str(error), "Name the folder that ./inv density-bench wrote.") from error
+        raise BadFile(
+            path, error.strerror or str(error), "Name the folder that ./inv density-bench wrote."
+        ) from error
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
         except ValueError as error:
             if number == len(lines):
                 return
-            raise BadFile(path, f"line {number} is no JSON", "Take the folder from its backup, or run again.") from error
+            raise BadFile(
+                path, f"line {number} is no JSON", "Take the folder from its backup, or run again."
+            ) from error
         if not isinstance(row, dict) or "kind" not in row:
             raise BadFile(path, f"line {number} is no row of ours", "Name the folder that ./inv density-bench wrote.")
         yield row

@@ -20,7 +20,7 @@ RESAMPLES = 9999
 
 @dataclass(frozen=True)
 class Estimate:
-    """A point with its interval. ``how`` is ``bca95`` (95 % interval over blocks) or ``range`` (fewer than 5 blocks)."""
+    """A point with its interval. ``how``: ``bca95`` (95 % over blocks) or ``range`` (fewer than 5 blocks)."""
 
     point: float
     low: float

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
 from lab import waits
 from lab.density.bake import Baked, password
-from lab.density.cgroup import Budget
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.density.journal import Journal
 from lab.density.machine import Machines
+from lab.density.procfs import Share
 from lab.errors import GaveUp, LabError, TimedOut
 
 ANSWER_EVERY = 0.05
 MOST_AT_ONCE = 16
+SETTING = "--answer-seconds"
 
 
 @dataclass(frozen=True)
@@ -33,18 +34,21 @@ class Start:
 
 @dataclass(frozen=True)
 class Guest:
-    """What a virtual machine says about itself, in bytes: /proc/meminfo and the database's held memory in it."""
+    """What a virtual machine says about itself, in bytes: /proc/meminfo and its database's share."""
 
     meminfo: dict[str, int]
-    database: int
+    database: Share
 
 
 @dataclass(frozen=True)
 class Resident:
-    """Where an arm's memory is, in bytes, each part counted once (proportional shares)."""
+    """Where an arm's memory is, in bytes, each page counted once (proportional shares).
+
+    ``files`` are mapped program files: page cache, which the kernel counts as available.
+    """
 
     parts: dict[str, int]
-    mapped_files: int
+    files: int
     guests: tuple[Guest, ...] = ()
 
 
@@ -55,19 +59,21 @@ class Ground:
     dockers: Dockers
     journal: Journal
     machines: Machines | None
-    """None where no QEMU is needed."""
+    """None where no arm of the run needs QEMU."""
     answer_seconds: float
     """How long a database may take to answer its first query (setting ``answer_seconds``)."""
 
 
 class Arm(Protocol):
-    """N equal databases. ``open`` prepares, ``add`` starts more, ``close`` takes everything away."""
+    """N equal databases of one engine. ``open`` prepares, ``add`` starts more, ``close`` takes everything away."""
 
     name: str
     emulated: bool
+    merging: bool
+    """Whether the arm wants KSM while it runs."""
 
-    def open(self, baked: Baked, budget: Budget, most: int) -> None:
-        """Prepare for up to ``most`` databases in ``budget``."""
+    def open(self, most: int) -> None:
+        """Prepare for up to ``most`` databases. Raises: LabError."""
 
     def add(self, count: int, together: int) -> list[Start]:
         """Start ``count`` more, ``together`` at once, and wait until each answered a query or failed."""
@@ -79,23 +85,22 @@ class Arm(Protocol):
         """The arm's memory now, by part."""
 
     def pids(self) -> list[int]:
-        """Every process that exists for this arm's databases."""
+        """Every process that exists because of this arm's databases."""
 
     def dead(self) -> list[str]:
-        """Names of databases whose process is gone, with what is known about why."""
+        """Databases whose process is gone, each with what is known about why."""
 
     def close(self) -> None:
         """Remove everything; safe to call twice."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Launch:
-    """Starts databases side by side and times each until it answers."""
+    """Starts databases side by side and times each until it answers; ``problems`` are what a failed start raises."""
 
     baked: Baked
     seconds: float
-    setting: str = "answer_seconds of the profile"
-    problems: tuple[type[Exception], ...] = field(default=())
+    problems: tuple[type[Exception], ...] = ()
 
     def all(
         self,
@@ -105,6 +110,8 @@ class Launch:
         fatal: Callable[[str], str | None],
     ) -> list[tuple[Start, Place | None]]:
         """``start`` orders one database and returns a function that gives its place once it has one."""
+
+        failures: tuple[type[Exception], ...] = (TimedOut, GaveUp, *self.problems)
 
         def one(name: str) -> tuple[Start, Place | None]:
             began = monotonic()
@@ -119,12 +126,12 @@ class Launch:
                     f"{name} to answer",
                     answering,
                     seconds=self.seconds,
-                    setting=self.setting,
+                    setting=SETTING,
                     every=ANSWER_EVERY,
                     transient=TRANSIENT,
                     fatal=lambda: fatal(name),
                 )
-            except (TimedOut, GaveUp, *self.problems) as error:
+            except failures as error:
                 cause = error.cause if isinstance(error, LabError) else str(error)
                 return Start(name, monotonic() - began, together, cause), None
             return Start(name, monotonic() - began, together), place
