@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from typing import Any
 import docker.errors
 import pg8000.dbapi
 from docker.models.containers import Container
+from filelock import FileLock, Timeout
 
 from lab import process, waits
 from lab.density import mergeable
 from lab.density.dockers import PROBLEMS, Dockers, put, remove
 from lab.density.engine import CONFIG, DATA, DATABASE, MERGE, TRANSIENT, UID, USER, Engine, Place
-from lab.errors import DockerUnusable
+from lab.errors import DockerUnusable, LabBusy
 from lab.home import LABEL, cache
 from lab.secrets import Secrets
 from lab.state import write_atomically
@@ -55,6 +57,20 @@ def folder() -> Path:
     path = cache() / "density"
     path.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One density run a host: two would measure each other. Raises: LabBusy."""
+    lock = FileLock(folder() / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as busy:
+        raise LabBusy("density", "another density run on this host") from busy
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def password() -> str:

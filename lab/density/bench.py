@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
-from filelock import FileLock, Timeout
-
 from lab.density import arms, bake, engine, host, journal, load, manifest, rows, trials
 from lab.density.arms.base import Ground
 from lab.density.dockers import PROBLEMS, Dockers
@@ -18,7 +16,7 @@ from lab.density.engine import TRANSIENT
 from lab.density.machine import Machines
 from lab.density.profile import Profile, Spec
 from lab.density.trials import Bench, Trial
-from lab.errors import DiskFull, Interrupted, LabBusy, LabError
+from lab.errors import DiskFull, Interrupted, LabError
 from lab.progress import Progress
 
 STEP = "density"
@@ -30,22 +28,17 @@ def bench(spec: Spec, out: Path, progress: Progress) -> Path:
     Raises: LabBusy (one density run a host), Interrupted (all finished trials are kept), MissingTools,
     DockerUnusable, DiskFull, BadValue (the folder holds another run).
     """
-    lock = FileLock(bake.folder() / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as busy:
-        raise LabBusy("density", "another density run on this host") from busy
     began = monotonic()
     progress.started(STEP, "measuring databases as virtual machines and as containers")
     status = "failed"
     try:
-        _run(spec, out, progress)
+        with bake.alone():
+            _run(spec, out, progress)
         status = "done"
     except (KeyboardInterrupt, Interrupted) as stop:
         raise Interrupted(command(spec, out)) from stop
     finally:
         progress.finished(STEP, status, monotonic() - began)
-        lock.release()
     return out
 
 

@@ -46,8 +46,9 @@ class Journal:
 
     def cgroup(self, name: str) -> None:
         """A memory cgroup of ours."""
-        self.data["cgroups"].append(name)
-        self._save()
+        if name not in self.data["cgroups"]:
+            self.data["cgroups"].append(name)
+            self._save()
 
     def ksm(self, before: dict[str, str]) -> None:
         """KSM's settings as they were found."""

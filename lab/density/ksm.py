@@ -64,7 +64,9 @@ def running(record: Callable[[dict[str, str]], None], root: Path = SYSFS) -> Ite
 def restore(before: dict[str, str], root: Path = SYSFS) -> None:
     """Put KSM's settings back; 2 gives every merged page its own copy again before it stops."""
     for name, value in before.items():
-        (root / name).write_text("2" if name == "run" and value == "0" else value)
+        if name == "run" and value == "0":
+            (root / name).write_text("2")
+        (root / name).write_text(value)
 
 
 def settle(seconds: float, root: Path = SYSFS) -> bool:

@@ -142,12 +142,15 @@ class Machines:
             monitor.do("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
             monitor.do("migrate-incoming", uri=f"exec:cat {template / STATE}")
             waits.until(
-                "the clone to run",
-                lambda: monitor.do("query-status")["status"] == "running",
+                "the clone to be loaded",
+                lambda: monitor.do("query-status")["status"] != "inmigrate",
                 seconds=SAVE_SECONDS,
                 setting="machine.SAVE_SECONDS",
                 every=0.02,
+                fatal=machine.dead,
             )
+            # it was saved stopped, and would stay so
+            monitor.do("cont")
             monitor.close()
         except BaseException:
             machine.end()

@@ -159,15 +159,15 @@ def ask(link: socket.socket) -> str | None:
     return None
 
 
-def parts(pid: int, memory: int) -> tuple[dict[str, int], int]:
+def parts(pid: int, memory: int, root: Path = procfs.PROC) -> tuple[dict[str, int], int]:
     """A machine's memory by part, in bytes: guest RAM, TCG's cache, QEMU's own; and its mapped files apart.
 
     ``memory`` is the guest's size in MiB: its RAM is the one mapping of that size (QEMU gives it no name).
     """
     found = {"guest_ram": 0, "tcg_cache": 0, "vmm": 0}
     files = 0
-    held = procfs.share(pid) or procfs.Share()
-    for one in procfs.mappings(pid):
+    held = procfs.share(pid, root) or procfs.Share()
+    for one in procfs.mappings(pid, root):
         if one.size >= memory * MIB and one.perms.startswith("rw") and found["guest_ram"] == 0:
             found["guest_ram"] = one.pss
         elif "x" in one.perms and "w" in one.perms and one.size <= 2 * TB_MIB * MIB:
