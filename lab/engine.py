@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.images import Image
 
 from lab import waits
@@ -29,7 +29,7 @@ INSTALL = "./inv up installs and starts one; ./inv doctor says what is missing"
 
 @contextlib.contextmanager
 def client(seconds: float = API_SECONDS) -> Iterator[docker.DockerClient]:
-    """A connection whose failures are ours: DockerUnusable, DiskFull, CommandFailed. ``seconds`` bounds one answer."""
+    """A connection; ``seconds`` bounds one answer. Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed."""
     try:
         connection = docker.from_env(timeout=int(seconds))
     except DockerException as error:
@@ -146,6 +146,58 @@ def claim(tag: str, name: str) -> str:
     with client() as engine:
         engine.images.get(tag).tag(repository, f"lab-{name}")
     return f"{repository}:lab-{name}"
+
+
+def release(name: str, keep: bool) -> None:
+    """Take lab ``name``'s claims back; unless ``keep``, images that no lab claims any more are removed."""
+    with client(600) as engine:
+        for image in engine.images.list(filters={"label": LABEL}):
+            claims = [tag for tag in image.tags if ":lab-" in tag]
+            ours = [tag for tag in claims if tag.endswith(f":lab-{name}")]
+            if not ours:
+                continue
+            tags = ours if keep or claims != ours else image.tags
+            for tag in tags:
+                with contextlib.suppress(ImageNotFound):
+                    engine.images.remove(tag, force=True)
+
+
+def labelled(name: str | None) -> list[str]:
+    """What Docker holds of lab ``name`` (None: of any lab, caches included), as ``kind name`` lines."""
+    wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
+    with client() as engine:
+        found = [f"container {c.name}" for c in engine.containers.list(all=True, filters=wanted, ignore_removed=True)]
+        found += [f"network {n.name}" for n in engine.networks.list(filters=wanted)]
+        found += [f"volume {v.name}" for v in engine.volumes.list(filters=wanted)]
+        images = {image.id: image for image in engine.images.list(filters=wanted)}
+        if name is not None:
+            claimed = (i for i in engine.images.list() if any(t.endswith(f":lab-{name}") for t in i.tags))
+            images.update({image.id: image for image in claimed})
+        found += [f"image {(image.tags or [image.short_id])[0]}" for image in images.values()]
+    return sorted(found)
+
+
+def remove_labelled(name: str | None) -> None:
+    """Remove what ``labelled`` lists of lab ``name``: containers, networks, volumes, images with that very label."""
+    wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
+    gone = contextlib.suppress(NotFound)
+    with client(600) as engine:
+        for container in engine.containers.list(all=True, filters=wanted, ignore_removed=True):
+            with gone:
+                container.remove(force=True, v=True)
+        for network in engine.networks.list(filters=wanted):
+            with gone:
+                network.remove()
+        for volume in engine.volumes.list(filters=wanted):
+            with gone:
+                volume.remove(force=True)
+        for image in engine.images.list(filters=wanted):
+            for tag in image.tags or [str(image.id)]:
+                try:
+                    engine.images.remove(tag, force=True)
+                except APIError as error:
+                    if error.status_code not in (404, 409):  # 409: another's layers stand on it; it goes with those
+                        raise
 
 
 def _why(error: Exception) -> str:

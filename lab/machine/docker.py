@@ -1,21 +1,20 @@
-"""A machine that is a systemd container: Vagrant's docker provider, a network of the lab's own, snapshots by commit."""
+"""A machine that is a systemd container: Vagrant's docker provider, a network of its own, snapshots by commit."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
+import re
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
-from docker.types import IPAMConfig, IPAMPool
 
-from lab import engine, kernel, waits
-from lab.errors import CommandFailed, GaveUp, PortTaken, Unsupported
+from lab import engine, kernel, process, waits
+from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
 from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, container, keys
+from lab.machine import Status, Wanted, container, keys, network
 from lab.machine.vagrant import Vagrant
 from lab.remote import Address, Remote
 from lab.state import write_atomically
@@ -24,6 +23,7 @@ from lab.waits import Note
 HALT_SECONDS = 90
 SNAPSHOT = "trove-lab.snapshot"
 """Label on a committed image; its value is the snapshot's name."""
+SNAPSHOT_NAME = r"[a-z0-9][a-z0-9.-]{0,39}"
 
 
 class DockerMachine:
@@ -37,28 +37,11 @@ class DockerMachine:
 
     def up(self, wanted: Wanted, note: Note) -> None:
         """See Machine.up. A container that is there keeps the image and the ports that it was made with."""
-        state = self.status()
-        if state == "absent":
-            self._remove_stray()
-            self._network()
+        if self.status() == "absent":
+            self._remove_container()  # one that Vagrant does not know: its client died between the two
+            network.ensure(self._name, self._home.name)
             self._describe(wanted)
-        if state != "running":
-            note("starting the container")
-            try:
-                self._vagrant.up()
-            except CommandFailed as error:
-                raise self._why(error) from error
-        self._learn_host_key()
-        remote = Remote(self.address())
-        waits.until(
-            "SSH on the machine",
-            remote.answers,
-            seconds=self._seconds,
-            setting="--machine-timeout",
-            fatal=self._died,
-            note=note,
-        )
-        remote.close()
+        self._start(note)
 
     def halt(self, note: Note) -> None:
         """See Machine.halt."""
@@ -68,12 +51,12 @@ class DockerMachine:
 
     def destroy(self, note: Note) -> None:
         """See Machine.destroy: container, network and snapshots."""
+        note("removing the container and its network")
+        engine.remove_labelled(self._home.name)  # at once; Vagrant would first shut it down in order
         if self._vagrant.machine_id:
-            note("removing the container")
-            with contextlib.suppress(CommandFailed):  # what Vagrant cannot, the labels below can
-                self._vagrant.destroy()
-        remove_labelled(self._home.name)
-        self._home.state.forget("machine.ports")
+            self._vagrant.destroy()
+        remove_cgroups(self._name)
+        self._home.state.forget("machine.ports", "machine.image")
 
     def status(self) -> Status:
         """See Machine.status; asks the engine."""
@@ -92,7 +75,11 @@ class DockerMachine:
         return {name: port for name, port in self._ports().items() if name != "ssh"}
 
     def save(self, snapshot: str, note: Note) -> None:
-        """See Machine.save: ``docker commit`` of the container, paused meanwhile when it runs."""
+        """See Machine.save: ``docker commit`` of the container, paused meanwhile when it runs. Raises: BadValue."""
+        if not re.fullmatch(SNAPSHOT_NAME, snapshot):
+            raise BadValue(
+                "snapshot", snapshot, "lower-case letters, digits, dots and dashes (at most 40)", "argument"
+            )
         self.commit(f"trove-lab/snapshot-{self._home.name}:{snapshot}", self._home.name, note, snapshot)
 
     def commit(self, tag: str, label: str, note: Note, snapshot: str = "") -> str:
@@ -106,28 +93,23 @@ class DockerMachine:
         with engine.client(3600) as client:
             if found.status == "running":
                 found.exec_run(["sync"])
-            made = client.api.commit(found.id, repository, version, changes=changes)
+            made = client.api.commit(self._name, repository, version, changes=changes)
         return str(made["Id"])
 
     def restore(self, snapshot: str, note: Note) -> None:
         """See Machine.restore: a new container from the committed image; ports and keys stay."""
         tag = f"trove-lab/snapshot-{self._home.name}:{snapshot}"
         if engine.find(tag) is None:
-            raise Unsupported(f"There is no snapshot {snapshot!r}.", f"Kept are: {', '.join(self.snapshots()) or 'none'}.")
-        description = self._description()
+            raise Unsupported(
+                f"There is no snapshot {snapshot!r}.", f"Kept are: {', '.join(self.snapshots()) or 'none'}."
+            )
+        self._home.state["machine.image"] = tag
+        description = {**self._description(), "image": tag}
         note("replacing the container")
+        self._remove_container()
         self._vagrant.destroy()
-        write_atomically(self._file, json.dumps({**description, "image": tag}, indent=1))
-        self._vagrant.up()
-        self._learn_host_key()
-        waits.until(
-            "SSH on the machine",
-            Remote(self.address()).answers,
-            seconds=self._seconds,
-            setting="--machine-timeout",
-            fatal=self._died,
-            note=note,
-        )
+        write_atomically(self._file, json.dumps(description, indent=1))
+        self._start(note)
 
     def snapshots(self) -> list[str]:
         """See Machine.snapshots."""
@@ -138,7 +120,7 @@ class DockerMachine:
     def forget(self, snapshot: str) -> None:
         """See Machine.forget."""
         with engine.client() as client, contextlib.suppress(ImageNotFound):
-            client.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}")
+            client.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}", force=True)
 
     @property
     def _file(self) -> Path:
@@ -157,44 +139,32 @@ class DockerMachine:
             except NotFound:
                 return None
 
-    def _remove_stray(self) -> None:
-        """A container of our name that Vagrant does not know: its client died between the two; nothing is on it."""
-        found = self._container()
-        if found is not None:
-            with engine.client() as client:
-                client.containers.get(found.id).remove(force=True, v=True)
+    def _remove_container(self) -> None:
+        with engine.client() as client, contextlib.suppress(NotFound):
+            client.containers.get(self._name).remove(force=True, v=True)
 
-    def _network(self) -> None:
-        """The lab's own bridge, so that nothing done to docker0 reaches the lab, with the uplink's MTU."""
-        with engine.client() as client:
-            existing = client.networks.list()
-            if any(n.name == self._name for n in existing):
-                return
-            taken = container.host_networks() + [
-                container.ipaddress.IPv4Network(pool["Subnet"])
-                for n in existing
-                for pool in (n.attrs.get("IPAM") or {}).get("Config") or []
-                if ":" not in pool.get("Subnet", ":")
-            ]
-            mtu = container.default_mtu(kernel.read(Path("/proc/net/route")))
-            for subnet in container.free_subnets(taken):
-                try:
-                    client.networks.create(
-                        self._name,
-                        driver="bridge",
-                        labels={LABEL: self._home.name},
-                        options={"com.docker.network.driver.mtu": str(mtu)},
-                        ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet))]),
-                    )
-                except APIError as error:
-                    if "overlap" not in str(error.explanation):  # another lab was faster
-                        raise
-                else:
-                    return
+    def _start(self, note: Note) -> None:
+        if self.status() != "running":
+            note("starting the container")
+            try:
+                self._vagrant.up()
+            except CommandFailed as error:
+                raise self._why(error) from error
+        self._learn_host_key()
+        remote = Remote(self.address())
+        waits.until(
+            "SSH on the machine",
+            remote.answers,
+            seconds=self._seconds,
+            setting="--machine-timeout",
+            fatal=self._died,
+            note=note,
+        )
+        remote.close()
 
     def _describe(self, wanted: Wanted) -> None:
         """Write what the Vagrantfile reads; ports that the lab had before are kept where they are still free."""
-        ports = free_ports({"ssh": 22, **wanted.ports}, self._ports())
+        ports = network.free_ports({"ssh": 22, **wanted.ports}, self._ports())
         self._home.state["machine.ports"] = ports
         token = self._home.state.get("machine.token") or keys.generate("").public.split()[1][-24:].replace("/", "x")
         self._home.state["machine.token"] = token
@@ -202,7 +172,7 @@ class DockerMachine:
         description = {
             "name": self._name,
             "provider": "docker",
-            "image": wanted.image,
+            "image": self._home.state.get("machine.image", wanted.image),
             "boot_timeout": int(self._seconds),
             "halt_timeout": HALT_SECONDS,
             "private_key": str(self._home.path / "id_ed25519"),
@@ -212,9 +182,7 @@ class DockerMachine:
                 "LAB_MACHINE": token,
                 "LAB_CGROUP": self._name,
             },
-            "create_args": container.create_args(
-                self._name, f"{LABEL}={self._home.name}", wanted, kernel.probe()
-            ),
+            "create_args": container.create_args(self._name, f"{LABEL}={self._home.name}", wanted, kernel.probe()),
         }
         write_atomically(self._file, json.dumps(description, indent=1))
 
@@ -226,12 +194,16 @@ class DockerMachine:
         def read() -> str | None:
             with engine.client() as client:
                 code, output = client.containers.get(self._name).exec_run(command)
-            return output.decode() if code == 0 else None
+            return bytes(output).decode() if code == 0 else None
 
         if found is None:
             raise GaveUp("the machine", "its container is gone")
         public = waits.until(
-            "the machine's host key", read, seconds=self._seconds, setting="--machine-timeout", every=0.2,
+            "the machine's host key",
+            read,
+            seconds=self._seconds,
+            setting="--machine-timeout",
+            every=0.2,
             fatal=self._died,
         )
         keys.know(self._home, "127.0.0.1", self._ports()["ssh"], public)
@@ -244,46 +216,27 @@ class DockerMachine:
         if found is None:
             return "its container is gone"
         with engine.client() as client:
-            words = client.containers.get(found.id).logs(tail=5).decode(errors="replace").strip()
+            words = bytes(client.containers.get(self._name).logs(tail=5)).decode(errors="replace").strip()
         return f"its container ended with code {found.attrs['State']['ExitCode']}: {words}"
 
     def _why(self, error: CommandFailed) -> Exception:
-        """A port taken by someone else in the meantime has its own error."""
+        """What Vagrant's failure means, where we know better."""
         for name, port in self._ports().items():
             if f":{port}" in error.last_lines and "address already in use" in error.last_lines:
                 return PortTaken(port, name)
+        if self._container() is not None and (reason := self._died()):
+            return GaveUp("the machine", reason, log=error.log)
         return error
 
 
-def free_ports(wanted: dict[str, int], before: dict[str, int]) -> dict[str, int]:
-    """For each service a port of 127.0.0.1 that nobody listens on: the one it had before where that is still free."""
-    chosen: dict[str, int] = {}
-    with contextlib.ExitStack() as held:
-        for name in wanted:
-            for port in (before.get(name, 0), 0):
-                listener = held.enter_context(socket.socket())
-                try:
-                    listener.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                chosen[name] = listener.getsockname()[1]
-                break
-    return chosen
+def cgroups(name: str) -> Path | None:
+    """The container's group in the host's cgroup v2 tree (made by lab-init on v1 hosts; outlives the container)."""
+    mount = kernel.unified_mount(kernel.read(Path("/proc/mounts")))
+    return mount / name if mount and (mount / name).is_dir() else None
 
 
-def remove_labelled(name: str) -> None:
-    """Remove containers, networks, volumes and snapshot images that carry ``trove-lab=NAME``."""
-    wanted = {"label": f"{LABEL}={name}"}
-    with engine.client(600) as client:
-        for found in client.containers.list(all=True, filters=wanted):
-            with contextlib.suppress(NotFound):
-                found.remove(force=True, v=True)
-        for network in client.networks.list(filters=wanted):
-            with contextlib.suppress(NotFound):
-                network.remove()
-        for volume in client.volumes.list(filters=wanted):
-            with contextlib.suppress(NotFound):
-                volume.remove(force=True)
-        for image in client.images.list(filters=wanted):
-            with contextlib.suppress(NotFound):
-                client.images.remove(image.id, force=True)
+def remove_cgroups(name: str) -> None:
+    """Remove that group, now empty."""
+    left = cgroups(name)
+    if left is not None:
+        process.run(*process.as_root("find", left, "-depth", "-type", "d", "-delete"))

@@ -22,7 +22,10 @@ from lab.machine import Status
 _STATES: dict[str, Status] = {"running": "running", "not_created": "absent", "absent": "absent"}
 
 
-class _Vagrant(vagrant.Vagrant):  # type: ignore[misc]
+_Untyped: Any = vagrant.Vagrant
+
+
+class _Vagrant(_Untyped):  # type: ignore[misc]
     """python-vagrant with its two runners (private, unchanged since 2013) led through our subprocess door."""
 
     def __init__(self, root: Path, env: dict[str, str], log: Path, seconds: float) -> None:
@@ -59,7 +62,7 @@ class Vagrant:
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
         }
-        self._vagrant = _Vagrant(PROJECT, environment, home.log("vagrant"), seconds)
+        self._vagrant: Any = _Vagrant(PROJECT, environment, home.log("vagrant"), seconds)
 
     @property
     def dotfiles(self) -> Path:

@@ -1,0 +1,95 @@
+"""What one installation looks like: addresses, networks, names, and what the machine was seen to be able to do."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PORTS: Mapping[str, int] = {
+    "identity": 5000,
+    "image": 9292,
+    "placement": 8778,
+    "compute": 8774,
+    "network": 9696,
+    "database": 8779,
+}
+"""Service type to the port on which its API listens in the machine."""
+
+DATABASES = (
+    ("keystone", "keystone"),
+    ("glance", "glance"),
+    ("placement", "placement"),
+    ("nova_api", "nova"),
+    ("nova", "nova"),
+    ("nova_cell0", "nova"),
+    ("neutron", "neutron"),
+    ("trove", "trove"),
+)
+"""Database and the user that owns it."""
+
+DATASTORE_IMAGES: Mapping[str, str] = {
+    "mariadb": "trove-lab/mariadb",
+    "postgresql": "trove-lab/postgresql",
+}
+"""Datastore manager to the container image that the guest runs; the tag is the datastore version."""
+
+HOST_IP = "10.99.99.1"
+"""On the loopback interface, so that nothing depends on an address that changes when a machine moves."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """An IPv4 network and the machine's own address in it."""
+
+    cidr: str
+    machine: str
+
+    @property
+    def prefix(self) -> int:
+        """Prefix length."""
+        return ipaddress.ip_network(self.cidr).prefixlen
+
+
+@dataclass(frozen=True)
+class Site:
+    """Facts that every rendered file and every plumbing step share. Times are seconds, sizes MiB.
+
+    ``datapath``: ``system`` where the kernel has openvswitch, ``netdev`` (userspace) otherwise; ``virt_type``:
+    ``kvm`` where a guest was seen to boot on it, ``qemu`` otherwise; both are probed, never assumed.
+    ``public_ports``: service type to the port published on the host's loopback.
+    """
+
+    public_ports: Mapping[str, int]
+    datapath: str = "netdev"
+    virt_type: str = "qemu"
+    default_datastore: str = "mariadb"
+    database_timeout: int = 1800
+    host_ip: str = HOST_IP
+    host_name: str = "machine"
+    region: str = "RegionOne"
+    tb_cache_mib: int = 256
+    tenant_mtu: int = 1442
+    keypair: str = "trove-mgmt"
+    public: Network = field(default=Network("172.24.4.0/24", "172.24.4.1"))
+    private: Network = field(default=Network("10.10.0.0/24", "10.10.0.1"))
+    mgmt: Network = field(default=Network("192.168.254.0/24", "192.168.254.1"))
+    router_ip: str = "172.24.4.10"
+    mgmt_interface: str = "trove-mgmt"
+    mgmt_mac: str = "fa:16:3e:fe:00:01"
+
+    def public_url(self, service: str) -> str:
+        """Where this host reaches a service's API."""
+        return f"http://127.0.0.1:{self.public_ports[service]}{PATHS.get(service, '')}"
+
+    def internal_url(self, service: str) -> str:
+        """Where the machine itself reaches a service's API."""
+        return f"http://{self.host_ip}:{PORTS[service]}{PATHS.get(service, '')}"
+
+
+PATHS: Mapping[str, str] = {
+    "identity": "/v3",
+    "compute": "/v2.1",
+    "database": "/v1.0/%(tenant_id)s",
+}
+"""What a catalogue entry's URL carries after the port."""

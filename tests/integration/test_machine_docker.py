@@ -1,0 +1,181 @@
+"""A real machine container: SSH with its host key checked, halt, up, snapshot, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import psutil
+import pytest
+
+from lab import apt, engine, kernel, process
+from lab.errors import LabError, SshFailed
+from lab.home import Home
+from lab.machine import Wanted, clean, image, keys
+from lab.machine.docker import DockerMachine
+from lab.remote import Remote
+
+pytestmark = pytest.mark.integration
+
+WANTED = Wanted(image="", memory=2, cpus=0, disk=5, ports={"web": 80})
+
+
+def say(_: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home("itest-m", tmp_path_factory.mktemp("labs"))
+    home.make()
+    yield home
+    clean.sweep(home, keep_cache=True, note=say)
+
+
+@pytest.fixture(scope="module")
+def wanted(home: Home) -> Wanted:
+    return replace(WANTED, image=image.base("trixie", say, home.log("image"), 900))
+
+
+@pytest.fixture(scope="module")
+def machine(home: Home, wanted: Wanted) -> DockerMachine:
+    machine = DockerMachine(home, 120)
+    machine.up(wanted, say)
+    return machine
+
+
+def test_systemd_runs_in_a_cgroup_tree_of_its_own(machine: DockerMachine) -> None:
+    remote = Remote(machine.address())
+    assert remote.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip() == "running"
+    assert remote.run("cat", "/proc/1/cgroup").stdout.splitlines()[-1] == "0::/init.scope"
+    assert remote.run("hostname").stdout.strip() == "machine"
+
+
+def test_the_host_key_came_through_docker_and_is_checked(machine: DockerMachine, home: Home) -> None:
+    address = machine.address()
+    strange = home.path / "strange_hosts"
+    other = keys.generate("other").public.split()
+    strange.write_text(f"[127.0.0.1]:{address.port} {other[0]} {other[1]}\n")
+    with pytest.raises(SshFailed):
+        Remote(replace(address, known_hosts=strange)).run("true")
+    assert process.run(*address.ssh_argv("true"), check=False).ok
+
+
+def test_ports_are_on_loopback_only(machine: DockerMachine) -> None:
+    mine = {machine.address().port, machine.ports()["web"]}
+    sockets = [c.laddr for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr]
+    assert {where.ip for where in sockets if where.port in mine} == {"127.0.0.1"}
+
+
+def test_capabilities_are_all_but_those_the_engine_lacks(machine: DockerMachine) -> None:
+    status = Remote(machine.address()).run("cat", "/proc/1/status").stdout
+    later = {"PERFMON", "BPF", "CHECKPOINT_RESTORE"}  # engines before 23 know none of these as part of ALL
+    assert set(kernel.lacking(status)) - later == set(kernel.probe().lacking) - later
+
+
+def test_up_on_a_running_machine_changes_nothing(machine: DockerMachine, wanted: Wanted) -> None:
+    before = json.loads(process.run("docker", "inspect", "trove-lab-itest-m").stdout)
+    began = monotonic()
+    machine.up(wanted, say)
+    assert monotonic() - began < 5
+    assert json.loads(process.run("docker", "inspect", "trove-lab-itest-m").stdout) == before
+
+
+def test_halt_and_up_keep_files_ports_and_host_key(machine: DockerMachine, wanted: Wanted) -> None:
+    Remote(machine.address()).run("touch", "/root/kept")
+    address, known = machine.address(), machine.address().known_hosts.read_text()
+    machine.halt(say)
+    assert machine.status() == "halted"
+    machine.up(wanted, say)
+    assert (machine.address(), machine.address().known_hosts.read_text()) == (address, known)
+    assert Remote(machine.address()).run("ls", "/root").stdout.split() == ["kept"]
+
+
+def test_a_snapshot_is_gone_back_to(machine: DockerMachine) -> None:
+    machine.save("first", say)
+    assert machine.snapshots() == ["first"]
+    Remote(machine.address()).run("touch", "/root/later")
+    machine.restore("first", say)
+    assert Remote(machine.address()).run("ls", "/root").stdout.split() == ["kept"]
+    machine.forget("first")
+    assert machine.snapshots() == []
+
+
+def test_another_lab_from_the_same_image_has_another_host_key(machine: DockerMachine, home: Home) -> None:
+    machine.commit("trove-lab/itest-warm:1", engine.SHARED, say)
+    other = Home("itest-n", home.root)
+    other.make()
+    second = DockerMachine(other, 120)
+    try:
+        second.up(replace(WANTED, image="trove-lab/itest-warm:1"), say)
+        assert Remote(second.address()).run("ls", "/root").stdout.split() == ["kept"]
+        ours, theirs = (a.known_hosts.read_text().split()[-1] for a in (machine.address(), second.address()))
+        assert ours != theirs
+    finally:
+        clean.sweep(other, keep_cache=False, note=say)
+        with engine.client() as client:
+            client.images.remove("trove-lab/itest-warm:1", force=True)
+
+
+def test_a_container_that_vagrant_does_not_know_is_no_obstacle(home: Home, wanted: Wanted) -> None:
+    stray = Home("itest-s", home.root)
+    stray.make()
+    process.run("docker", "create", "--name", "trove-lab-itest-s", "--label", "trove-lab=itest-s", wanted.image)
+    machine = DockerMachine(stray, 120)
+    try:
+        assert machine.status() == "absent"
+        machine.up(wanted, say)
+        assert machine.status() == "running"
+    finally:
+        clean.sweep(stray, keep_cache=True, note=say)
+
+
+def test_a_machine_that_dies_says_its_last_words(home: Home, wanted: Wanted, tmp_path: Path) -> None:
+    broken = Home("itest-b", tmp_path)
+    broken.make()
+    (tmp_path / "Dockerfile").write_text(f'FROM {wanted.image}\nCMD ["sh", "-c", "echo no such disk; exit 3"]\n')
+    tag = engine.build("trove-lab/itest-broken", tmp_path, arguments={}, note=say, log=tmp_path / "log", seconds=60)
+    began = monotonic()
+    try:
+        with pytest.raises(LabError) as caught:
+            DockerMachine(broken, 60).up(replace(wanted, image=tag), say)
+        assert monotonic() - began < 60
+        assert "no such disk" in caught.value.cause
+    finally:
+        clean.sweep(broken, keep_cache=False, note=say)
+        with engine.client() as client:
+            client.images.remove(tag, force=True)
+
+
+def test_destroy_leaves_the_host_as_it_was(home: Home, wanted: Wanted, tmp_path: Path) -> None:
+    def networks() -> tuple[object, ...]:
+        """Interfaces, routes and packet filter rules, without their counters."""
+        rules = [process.run(t, check=False).stdout for t in ("iptables-save", "ip6tables-save") if process.have(t)]
+        lines = [line.split("[")[0] for text in rules for line in text.splitlines() if not line.startswith("#")]
+        return sorted(psutil.net_if_addrs()), kernel.read(Path("/proc/net/route")), lines
+
+    before = networks()
+    brief = Home("itest-d", tmp_path)
+    brief.make()
+    machine = DockerMachine(brief, 120)
+    machine.up(wanted, say)
+    engine.claim(wanted.image, brief.name)
+    assert networks() != before
+    kinds = {line.split()[0] for line in clean.leftovers(brief)}
+    assert {"container", "network", "image", "folder"} <= kinds
+    machine.destroy(say)
+    clean.sweep(brief, keep_cache=True, note=say)
+    assert [line for line in clean.leftovers(brief) if not line.startswith("folder")] == []
+    assert networks() == before
+    assert process.run("vagrant", "global-status", check=False).stdout.find("trove-lab-itest-d") == -1
+
+
+def test_the_root_filesystem_is_this_host_s_own_mirror(machine: DockerMachine) -> None:
+    found = apt.mirrors()
+    if found is None:
+        pytest.skip("this host's apt has no Debian mirror")
+    sources = Remote(machine.address()).run("cat", "/etc/apt/sources.list").stdout.splitlines()
+    assert [line for line in sources if line] == found.lines("trixie")
