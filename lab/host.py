@@ -58,6 +58,9 @@ TOOLS = (
     Tool("guest", "qemu-img", "qemu-utils", "qemu-img"),
     Tool("guest", "qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
     Tool("guest", "mke2fs", "e2fsprogs", "e2fsprogs"),
+    # load for the density bench: PostgreSQL's own comes with its server's package
+    Tool("load-mariadb", "sysbench", "sysbench", "sysbench"),
+    Tool("load-postgresql", "pgbench", "postgresql-contrib", "postgresql-contrib"),
 )
 
 

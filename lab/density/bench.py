@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
-from lab.density import arms, bake, engine, host, journal, load, manifest, rows, trials
+from lab import host as lab_host
+from lab.density import arms, bake, engine, host, journal, manifest, rows, trials
 from lab.density.arms.base import Ground
 from lab.density.dockers import PROBLEMS, Dockers
 from lab.density.engine import TRANSIENT
@@ -22,8 +23,10 @@ from lab.progress import Progress
 STEP = "density"
 
 
-def bench(spec: Spec, out: Path, progress: Progress) -> Path:
+def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True) -> Path:
     """Run, or go on with, the bench in ``out``; the folder then holds manifest.json and rows.jsonl.
+
+    ``install``: whether missing tools may be installed.
 
     Raises: LabBusy (one density run a host), Interrupted (all finished trials are kept), MissingTools,
     DockerUnusable, DiskFull, BadValue (the folder holds another run).
@@ -33,7 +36,7 @@ def bench(spec: Spec, out: Path, progress: Progress) -> Path:
     status = "failed"
     try:
         with bake.alone():
-            _run(spec, out, progress)
+            _run(spec, out, progress, install)
         status = "done"
     except (KeyboardInterrupt, Interrupted) as stop:
         raise Interrupted(command(spec, out)) from stop
@@ -72,12 +75,14 @@ def _kinds(profile: Profile, block: int) -> Iterable[str]:
             yield kind
 
 
-def _run(spec: Spec, out: Path, progress: Progress) -> None:
+def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
     def note(text: str) -> None:
         progress.note(STEP, text)
 
     engines = engine.named(spec.engines)
-    load.check_tools(engines)
+    parts = {"docker", *(f"load-{e.name}" for e in engines)}
+    parts |= {"guest", "rootfs"} if arms.MACHINES & set(spec.arms) else set()
+    lab_host.ensure(parts, note, bake.folder() / "install.log", install)
     run_id = secrets.token_hex(4)
     dockers = Dockers(run_id)
     for removed in journal.sweep(dockers):

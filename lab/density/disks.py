@@ -9,10 +9,12 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import process
+from lab import apt, process
 from lab.density import guestfiles
 from lab.density.bake import Baked, folder
 from lab.density.guestfiles import ENGINE_ROOT, Kit
+from lab.machine import rootfs
+from lab.machine.rootfs import Recipe
 
 SUITE = "trixie"
 PACKAGES = (
@@ -30,24 +32,19 @@ VERSION = 4
 
 
 def guest_root(note: Callable[[str], None]) -> Path:
-    """The cloud root as a tar (kernel, modules and busybox come from it as well). Raises: CommandFailed, DiskFull."""
-    key = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()[:16]
-    tar = folder() / f"root-{key}.tar"
-    if not tar.exists():
-        note("making the guests' root file system with mmdebstrap")
-        partial = tar.with_suffix(".partial.tar")
-        partial.unlink(missing_ok=True)
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Install-Recommends "0"']
-        command += [f"--include={','.join(PACKAGES)}", SUITE, str(partial)]
-        process.run(*process.as_root(*command), timeout=SECONDS, timeout_setting=SETTING)
-        partial.replace(tar)
-    return tar
+    """The cloud root as a tar (kernel, modules and busybox come from it as well).
+
+    Raises: CommandFailed, DiskFull, TimedOut.
+    """
+    mirrors = apt.mirrors()
+    wanted = Recipe(SUITE, PACKAGES, tuple(mirrors.lines(SUITE)) if mirrors else ())
+    return rootfs.build(wanted, note, folder() / "root.log", SECONDS)
 
 
 def kit(note: Callable[[str], None]) -> Kit:
     """Kernel, busybox and modules of the cloud root, unpacked beside it."""
     tar = guest_root(note)
-    place = tar.with_suffix(".kit")
+    place = folder() / f"kit-{tar.stem}"
     if not (place / "whole").exists():
         place.mkdir(exist_ok=True)
         names = ["--wildcards", "./boot/vmlinuz-*", "./usr/bin/busybox", *(f"*/{m}.ko*" for m in guestfiles.MODULES)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic, process_time
 from typing import Any
 
+from lab import host as lab_host
 from lab import waits
 from lab.density import account, bake, engine, host, journal, procfs, rows
 from lab.density.arms.base import Ground, Resident, Start
@@ -63,7 +64,13 @@ def load(name: str) -> Fleet:
 
 
 def fleet(
-    name: str, out: Path, progress: Progress, *, settle_seconds: float = 60.0, answer_seconds: float = 180.0
+    name: str,
+    out: Path,
+    progress: Progress,
+    *,
+    settle_seconds: float = 60.0,
+    answer_seconds: float = 180.0,
+    install: bool = True,
 ) -> Path:
     """Bring the fleet up, watch it for ``settle_seconds``, ask each database again, take it down.
 
@@ -72,6 +79,7 @@ def fleet(
     wanted = load(name)
     if wanted.total > MOST:
         raise BadValue("fleet", wanted.total, f"at most {MOST} databases on one host", name)
+    lab_host.ensure({"docker"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install)
     free = procfs.meminfo()["MemAvailable"]
     if wanted.total * TYPICAL > free:
         raise HostTooSmall(

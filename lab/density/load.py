@@ -20,10 +20,9 @@ from subprocess import Popen  # noqa: TID251 - the type of what lab.process give
 from lab import process, waits
 from lab.density import stats
 from lab.density.engine import USER, Engine, Place
-from lab.errors import MissingTools, TimedOut
+from lab.errors import TimedOut
 from lab.state import write_atomically
 
-TOOLS = {"mariadb": ("sysbench", "sysbench"), "postgresql": ("pgbench", "postgresql-contrib")}
 CLIENTS = 2
 WARM_SECONDS = 3
 GRACE_SECONDS = 45.0
@@ -89,14 +88,6 @@ class _Generator:
     child: Popen[str]
     log: Path
     prefix: Path
-
-
-def check_tools(engines: Sequence[Engine]) -> None:
-    """Raises: MissingTools."""
-    for engine in engines:
-        tool, package = TOOLS[engine.name]
-        if not process.have(tool):
-            raise MissingTools([tool], f"it makes the load for {engine.name}", f"apt-get install {package}")
 
 
 def window(
@@ -177,7 +168,7 @@ def _result(engine: Engine, generator: _Generator, seconds: int) -> Load:
 def parse_pgbench(text: str, seconds: int) -> Load:
     """pgbench's transaction log (client, number, microseconds or a word, …); the warm-up is left out."""
     rows = [line.split() for line in text.splitlines()]
-    timed = [(float(r[4]) + float(r[5]) / 1e6, r[2]) for r in rows if len(r) >= 6]
+    timed = [(float(r[4]) + float(r[5]) / 1e6, r[2]) for r in rows if len(r) >= 6 and r[0].isdigit()]
     if not timed:
         return Load((), seconds, error="no transaction was logged")
     begin = min(at for at, _ in timed) + WARM_SECONDS

@@ -246,7 +246,7 @@ def _knee(bench: Bench, trial: Trial, baked: Baked) -> None:
                 rate=profile.rate,
                 seconds=profile.window_seconds,
             ).summary()
-            why = _missed(told, limit_ms) or "; ".join(held[0].dead())
+            why = missed(told, limit_ms) or "; ".join(held[0].dead())
             _row(
                 bench, trial, "load", n=n, phase=phase, rate=profile.rate, objective_ms=limit_ms, passed=not why,
                 missed=why, emulated=held[0].emulated, **told, **host.since(before),
@@ -265,7 +265,7 @@ def _knee(bench: Bench, trial: Trial, baked: Baked) -> None:
         )  # fmt: skip
 
 
-def _missed(told: dict[str, Any], limit_ms: float) -> str:
+def missed(told: dict[str, Any], limit_ms: float) -> str:
     """Which part of the objective a window missed; empty if none. An aborted generator is a missed objective."""
     if told["broken"]:
         return f"{told['broken']} without data: {told['why']}"

@@ -80,8 +80,8 @@ def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
         said.append(f"An enforced budget of {budget / GIB:.1f} GiB holds {', '.join(fits)}.")
     if any(a.emulated for a in arms.values()):
         said.append(
-            "Virtual machines ran under emulation here: their memory is valid (QEMU's translation cache is capped and "
-            "shown apart), their processor time, latency and start times are the emulator's and are in no headline."
+            "Virtual machines ran under emulation here: their memory is valid (QEMU's translation cache is capped "
+            "and shown apart), their processor time, latency and start times are the emulator's, in no headline."
         )
     if any(a.slope and a.slope.how == "range" for a in arms.values()):
         said.append(

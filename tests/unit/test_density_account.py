@@ -41,7 +41,26 @@ def proc(tmp_path: Path) -> Path:
     one.mkdir()
     (one / "smaps").write_text(SMAPS)
     (one / "smaps_rollup").write_text("x [rollup]\nPss_Anon: 184000 kB\nPss_File: 512 kB\nPss_Shmem: 0 kB\n")
-    fields = ["S", "1", "7", "7", "0", "-1", "0", "0", "0", "0", "0", "150", "50", "30", "20", *["0"] * 4, "4242", "0"]
+    fields = [
+        "S",
+        "1",
+        "7",
+        "7",
+        "0",
+        "-1",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "150",
+        "50",
+        "30",
+        "20",
+        *["0"] * 4,
+        "4242",
+        "0",
+    ]
     (one / "stat").write_text(f"7 (qemu (x) y) {' '.join(fields)}\n")
     (tmp_path / "stat").write_text("cpu  100 0 50 800 50 0 0 40 0 0\ncpu0 100 0 50 800 50 0 0 40 0 0\n")
     (tmp_path / "vmstat").write_text("pswpin 3\npswpout 4\npgfault 9\n")
@@ -111,7 +130,8 @@ def test_guests_are_told_apart_inside_their_ram() -> None:
             "KernelStack": 1, "PageTables": 1, "Percpu": 1}  # fmt: skip
     told = account.sample(Resident({"guest_ram": 1}, 0, (Guest(info, Share(70, 0, 20)),) * 2))["guest"]
     assert told == {
-        "answered": 2, "total": 300, "free": 40, "database": 140, "other_programs": 22, "page_cache": 62, "kernel": 24,
+        "answered": 2, "total": 300, "free": 40, "database": 140, "other_programs": 22, "page_cache": 62,
+        "kernel": 24,
     }  # fmt: skip
 
 
