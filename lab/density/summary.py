@@ -115,12 +115,12 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
     for block, ladder in _by_block(of(rows, "memory")).items():
         arm.emulated = bool(ladder[0]["emulated"])
         steps = [r for r in ladder if r["state"] == STATE and r["level"] > 0]
-        warm = [r for r in ladder if r["state"] == "warm"]
+        warm = [r for r in ladder if r["state"] == "warm" and r["level"] > 0]
         if len({r["level"] for r in steps}) < 2:
             continue
         levels = [r["level"] for r in steps]
         arm.accounts[block] = account.close(levels, steps)
-        arm.warm[block] = stats.line(levels, [-r["meminfo"]["MemAvailable"] for r in warm]).slope
+        arm.warm[block] = stats.line([r["level"] for r in warm], [-r["meminfo"]["MemAvailable"] for r in warm]).slope
         arm.ladders += [{**r, "lost": _lost(ladder, r)} for r in steps]
         top = steps[-1]
         if worked := [r for r in ladder if r["state"] == "worked"]:
