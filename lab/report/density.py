@@ -18,7 +18,7 @@ from lab.state import write_atomically
 
 GIB = 1024**3
 MIB = 1024**2
-HOSTS = (16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+HOSTS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 CORES_PER_GIB = 0.25
 """Hosts of the plan plot have one core for 4 GiB, so that memory decides."""
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,7 +42,7 @@ def report(folder: Path) -> Path:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
-        autoescape=select_autoescape(),
+        autoescape=True,
         trim_blocks=True,
     )
     environment.filters.update(mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}")

@@ -9,7 +9,9 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lab.density import arms as arm_names
 from lab.density import stats
@@ -91,6 +93,7 @@ class Plots:
             low, high = ([base + edge / MIB * x for x in xs] for edge in (slope.low, slope.high))
             axes.fill_between(xs, low, high, color=COLOURS[arm.arm], alpha=0.15, lw=0)
         axes.set(xlabel="databases", ylabel="host memory used, MiB", ylim=(0, None), xlim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(f"Host memory against the number of databases, {engine}", loc="left")
         axes.legend(title="MiB for one more", frameon=False)
         table = [(a.arm, r["block"], r["level"], r["lost"]) for a in arms for r in a.ladders]
@@ -123,7 +126,11 @@ class Plots:
         axes.set(xlabel="MiB of host memory for one more database", xlim=(0, axes.get_xlim()[1] * 1.3))
         axes.grid(visible=False, axis="y")
         axes.set_title(f"The closed account, {engine}", loc="left")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        texts = [text for text, _ in (*PARTS.values(), RESIDUAL) if text in known]
+        figure.legend(
+            [known[t] for t in texts], texts, loc="outside lower center", ncols=3, frameon=False, fontsize=9
+        )
         self._save(f"account-{engine}", figure, ("arm", "part", "bytes"), table)
 
     def _latency(self, engine: str, arms: list[Arm], rows: list[Row]) -> None:
@@ -148,6 +155,7 @@ class Plots:
             if arm.knee:
                 axes.axvspan(arm.knee[-1]["n"], arm.knee[-1]["n"] + 1, color=COLOURS[arm.arm], alpha=0.2, lw=0)
             axes.set_yscale("log")
+            _plain(axes.yaxis)
             axes.set_title(label(arm, processor=True), loc="left", fontsize=10)
             axes.set(xlabel="databases", ylabel="worst p95, ms", xlim=(0, None))
             axes.legend(frameon=False, fontsize=8)
@@ -170,6 +178,7 @@ class Plots:
                 axes.step([xs[0], *xs], [0, *shares], style, where="post", color=COLOURS[arm.arm], label=name)
                 table += [(arm.arm, text, value) for value in xs]
         axes.set_xscale("log")
+        _plain(axes.xaxis)
         axes.set(
             xlabel="seconds from the order to the first answered query", ylabel="share of starts", ylim=(0, 1.02)
         )
@@ -191,6 +200,7 @@ class Plots:
             table.append((arm.arm, quiet, noisy))
         axes.set_yticks(range(len(arms)), [label(a, processor=True) for a in reversed(arms)])
         axes.set_xscale("log")
+        _plain(axes.xaxis)
         axes.margins(x=0.15, y=0.2)
         axes.set_xlabel("victims' pooled p99, ms: alone (hollow), beside a database at full load (filled)")
         axes.set_title(f"A noisy neighbour, {engine}", loc="left")
@@ -261,6 +271,13 @@ class Plots:
             writer = csv.writer(file)
             writer.writerow(head)
             writer.writerows(table)
+
+
+def _plain(axis: Axis) -> None:
+    """Ticks of a logarithmic axis as 1, 2, 5, 10."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _axes(height: float = 4.4) -> tuple[Figure, Axes]:
