@@ -69,7 +69,7 @@ def fleet(
     progress: Progress,
     *,
     settle_seconds: float = 60.0,
-    answer_seconds: float = 180.0,
+    answer_seconds: float = 300.0,
     install: bool = True,
 ) -> Path:
     """Bring the fleet up, watch it for ``settle_seconds``, ask each database again, take it down.

@@ -129,7 +129,10 @@ WantedBy=multi-user.target
         "/etc/systemd/network/10-density.network": network.encode(),
         "/etc/cloud/cloud.cfg.d/90-density.cfg": b"datasource_list: [NoCloud]\nnetwork: {config: disabled}\n",
         "/var/lib/cloud/seed/nocloud/meta-data": b"instance-id: density\nlocal-hostname: database\n",
-        "/var/lib/cloud/seed/nocloud/user-data": b"#cloud-config\n{}\n",
+        "/var/lib/cloud/seed/nocloud/user-data": b"#cloud-config\nssh_genkeytypes: [ed25519]\n",
+        # an image that was booted before, as clouds have it: no first-boot rebuilding of caches
+        "/etc/.updated": b"",
+        "/var/.updated": b"",
         "/etc/fstab": b"/dev/vda / ext4 defaults 0 1\n",
         f"{units}/database.service": unit.encode(),
         f"{units}/density-probe.service": asker.encode(),

@@ -61,7 +61,7 @@ class Spec:
     profile: Profile
     seed: int
     objective_ms: float = 0.0
-    answer_seconds: float = 180.0
+    answer_seconds: float = 300.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the manifest."""
@@ -76,7 +76,7 @@ def spec(
     quick: bool,
     seed: int,
     objective_ms: float = 0.0,
-    answer_seconds: float = 180.0,
+    answer_seconds: float = 300.0,
 ) -> Spec:
     """Check what was asked for. Raises: Unsupported, BadValue."""
     profile = QUICK if quick else FULL

@@ -122,10 +122,10 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
         arm.accounts[block] = account.close(levels, steps)
         arm.warm[block] = stats.line([r["level"] for r in warm], [-r["meminfo"]["MemAvailable"] for r in warm]).slope
         arm.ladders += [{**r, "lost": _lost(ladder, r)} for r in steps]
-        top = steps[-1]
+        last = steps[-1]
         if worked := [r for r in ladder if r["state"] == "worked"]:
-            arm.worked[block] = (_lost(ladder, worked[-1]) - _lost(ladder, top)) / top["level"]
-        if top["ksm"]:
+            arm.worked[block] = (_lost(ladder, worked[-1]) - _lost(ladder, last)) / last["level"]
+        if last["ksm"]:
             arm.merged[block] = stats.line(levels, [r["ksm"]["saved"] for r in steps]).slope
     tops = [r for r in of(rows, "memory", state=STATE) if r["guest"].get("answered")]
     for name in sorted({n for r in tops for n in r["guest"]} - {"answered"}):

@@ -15,7 +15,7 @@ from lab.density.arms.base import Arm, Ground
 from lab.density.bake import Baked, password
 from lab.density.cgroup import Budget
 from lab.density.engine import TRANSIENT, Place
-from lab.density.profile import Spec
+from lab.density.profile import Profile, Spec
 from lab.density.rows import Rows
 from lab.errors import GaveUp, LabError
 
@@ -114,17 +114,20 @@ def _settle(bench: Bench, arm: Arm) -> bool:
 
 def _ladder(bench: Bench, trial: Trial, baked: Baked) -> None:
     profile = bench.spec.profile
-    levels = profile.machine_levels if trial.arm in arms.MACHINES else profile.levels
+    levels = order(profile, trial.arm)
     host.drop_caches()
-    with _opened(bench, trial, baked, levels[-1]) as (arm, budget):
+    with _opened(bench, trial, baked, max(levels)) as (arm, budget):
         host.rest(profile.settle_seconds)
         _memory(bench, trial, arm, budget, 0, "dropped", settled=True)
-        for done, level in zip((0, *levels), levels, strict=False):
-            bench.note(f"{trial.arm}: {level} of {levels[-1]}")
+        for level in levels:
+            bench.note(f"{trial.arm}: {level} of {max(levels)}")
             known = len(arm.places())
-            _add(bench, trial, arm, level - done)
-            _touch(baked, arm.places()[known:])
-            if not done:
+            if level > known:
+                _add(bench, trial, arm, level - known)
+                _touch(baked, arm.places()[known:])
+            else:
+                arm.remove(known - level)
+            if not known:
                 _row(bench, trial, "identity", **baked.engine.fingerprint(arm.places()[0], password()))
             settled = _settle(bench, arm)
             _memory(bench, trial, arm, budget, level, "warm", settled=settled)
@@ -138,6 +141,17 @@ def _ladder(bench: Bench, trial: Trial, baked: Baked) -> None:
         settled = _settle(bench, arm)
         host.drop_caches()
         _memory(bench, trial, arm, budget, levels[-1], "worked", settled=settled, **window.summary())
+
+
+def order(profile: Profile, arm: str) -> tuple[int, ...]:
+    """Levels of N as they are visited: upwards, or for machines one, then all (side by side), then down to two.
+
+    Booting is what takes a machine's time; an ended one gives all its memory back, a database of a server does not.
+    """
+    if arm not in arms.MACHINES:
+        return profile.levels
+    first, *more = profile.machine_levels
+    return (first, *reversed(more))
 
 
 def _memory(

@@ -78,6 +78,9 @@ class Arm(Protocol):
     def add(self, count: int, together: int) -> list[Start]:
         """Start ``count`` more, ``together`` at once, and wait until each answered a query or failed."""
 
+    def remove(self, count: int) -> None:
+        """End the ``count`` that came last. Raises: Unsupported where that gives nothing back."""
+
     def places(self) -> list[Place]:
         """Where the databases that came up answer."""
 

@@ -75,6 +75,12 @@ class Containers:
         self._places.update({start.name: place for start, place in done if place})
         return [start for start, _ in done]
 
+    def remove(self, count: int) -> None:
+        """Remove the last containers."""
+        for name in list(self._places)[-count:]:
+            del self._places[name], self._pids[name]
+            remove(self._containers.pop(name))
+
     def places(self) -> list[Place]:
         """The containers' addresses."""
         return list(self._places.values())

@@ -59,6 +59,12 @@ class VirtualMachines:
         self._places.update({start.name: place for start, place in done if place})
         return [start for start, _ in done]
 
+    def remove(self, count: int) -> None:
+        """End the last ones."""
+        for name in list(self._places)[-count:]:
+            del self._places[name]
+            self._running.pop(name).end()
+
     def places(self) -> list[Place]:
         """Forwarded ports on loopback."""
         return list(self._places.values())

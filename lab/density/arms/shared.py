@@ -9,6 +9,7 @@ from lab.density.arms.containers import Containers
 from lab.density.bake import Baked, password
 from lab.density.cgroup import Budget
 from lab.density.engine import POOL, TRANSIENT, Place
+from lab.errors import Unsupported
 
 
 class Shared:
@@ -32,6 +33,10 @@ class Shared:
     def add(self, count: int, together: int) -> list[Start]:
         """Make databases, each with the same tables and rows; the first one starts the server."""
         return [self._one() for _ in range(count)]
+
+    def remove(self, count: int) -> None:
+        """Not here: a server keeps the memory of a dropped database."""
+        raise Unsupported("The shared server gives no memory back for a dropped database.", "Ascend only.")
 
     def places(self) -> list[Place]:
         """One place a database."""
