@@ -26,6 +26,8 @@ class Profile:
     minutes: int
     levels: tuple[int, ...]
     machine_levels: tuple[int, ...]
+    idle_blocks: int
+    """Blocks whose ladders end with idle processor time and a short load."""
     idle_seconds: int
     window_seconds: int
     settle_seconds: int
@@ -40,14 +42,14 @@ class Profile:
 
 
 QUICK = Profile(
-    "quick", blocks=2, minutes=15, levels=(2, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4),
-    idle_seconds=6, window_seconds=10, settle_seconds=8, ksm_seconds=20,
+    "quick", blocks=2, minutes=15, levels=(1, 2, 3, 4, 6, 8), machine_levels=(1, 2, 3),
+    idle_blocks=2, idle_seconds=5, window_seconds=8, settle_seconds=5, ksm_seconds=15,
     fit_blocks=0, knee_blocks=1, noise_blocks=1, knee_limit=32, machine_knee_limit=2,
 )  # fmt: skip
 FULL = Profile(
     "full", blocks=10, minutes=60, levels=(2, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4, 5, 6),
-    idle_seconds=6, window_seconds=12, settle_seconds=8, ksm_seconds=30,
-    fit_blocks=1, knee_blocks=1, noise_blocks=2, knee_limit=48, machine_knee_limit=4,
+    idle_blocks=5, idle_seconds=5, window_seconds=10, settle_seconds=5, ksm_seconds=20,
+    fit_blocks=1, knee_blocks=1, noise_blocks=1, knee_limit=48, machine_knee_limit=2,
 )  # fmt: skip
 
 

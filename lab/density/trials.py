@@ -24,8 +24,7 @@ STEP = 4
 """Databases started at once in the ladder."""
 TOGETHER = {True: 2, False: 4}
 """How many are started side by side: emulated machines load both processors alone."""
-FIT_LIMIT = {"shared": 160}
-FIT_MOST = 80
+FIT_MOST = 64
 LOST = 0.001
 NEIGHBOURS = 3
 
@@ -132,15 +131,17 @@ def _ladder(bench: Bench, trial: Trial, baked: Baked) -> None:
             settled = _settle(bench, arm)
             _memory(bench, trial, arm, budget, level, "warm", settled=settled)
             host.drop_caches()
-            _memory(bench, trial, arm, budget, level, "dropped", settled=settled)
+            _memory(bench, trial, arm, budget, level, "dropped", settled=settled, ask=level == max(levels))
             _check_alive(arm)
+        if trial.block >= profile.idle_blocks:
+            return
         _idle(bench, trial, arm, levels[-1])
         window = load.window(
-            baked.engine, arm.places(), password(), bench.ground.journal.folder / "load", rate=5, seconds=5
+            baked.engine, arm.places(), password(), bench.ground.journal.folder / "load", rate=5, seconds=4
         )
         settled = _settle(bench, arm)
         host.drop_caches()
-        _memory(bench, trial, arm, budget, levels[-1], "worked", settled=settled, **window.summary())
+        _memory(bench, trial, arm, budget, levels[-1], "worked", settled=settled, load=window.summary())
 
 
 def order(profile: Profile, arm: str) -> tuple[int, ...]:
@@ -155,9 +156,18 @@ def order(profile: Profile, arm: str) -> tuple[int, ...]:
 
 
 def _memory(
-    bench: Bench, trial: Trial, arm: Arm, budget: Budget, level: int, state: str, *, settled: bool, **more: Any
+    bench: Bench,
+    trial: Trial,
+    arm: Arm,
+    budget: Budget,
+    level: int,
+    state: str,
+    *,
+    settled: bool,
+    ask: bool = False,
+    **more: Any,
 ) -> None:
-    values = account.sample(arm.resident())
+    values = account.sample(arm.resident(ask=ask))
     merged = asdict(ksm.read()) if arm.merging else {}
     _row(
         bench, trial, "memory", level=level, state=state, settled=settled, emulated=arm.emulated,
@@ -185,12 +195,11 @@ def _check_alive(arm: Arm) -> None:
 
 def _fit(bench: Bench, trial: Trial, baked: Baked) -> None:
     """Grow until one more fails; then, afresh, that many pass and one more fails again."""
-    limit = FIT_LIMIT.get(trial.arm, FIT_MOST)
-    found = _grow(bench, trial, baked, limit, "ramp")
-    again = _grow(bench, trial, baked, min(found + 1, limit), "confirm") if found else 0
+    found = _grow(bench, trial, baked, FIT_MOST, "ramp")
+    again = _grow(bench, trial, baked, min(found + 1, FIT_MOST), "confirm") if found else 0
     _row(
         bench, trial, "fit", n=min(found, again), budget=bench.spec.budget, found=found, again=again,
-        confirmed=found == again and 0 < found < limit, capped=found == limit,
+        confirmed=found == again and 0 < found < FIT_MOST, capped=found == FIT_MOST,
     )  # fmt: skip
 
 
@@ -272,7 +281,7 @@ def _knee(bench: Bench, trial: Trial, baked: Baked) -> None:
             objective = max(2 * solo["worst_p95_upper"], solo["worst_p95_upper"] + 5)
         if not objective:
             raise GaveUp("the solo database's latency", str(solo.get("why")))
-        found = knee.find(lambda n, phase: window(n, phase, objective)[0], first=2, limit=limit)
+        found = knee.find(lambda n, phase: window(n, phase, objective)[0], first=4, limit=limit)
         _row(
             bench, trial, "knee", n=found.n, confirmed=found.confirmed, capped=found.capped, objective_ms=objective,
             relative=not bench.spec.objective_ms, rate=profile.rate, emulated=held[0].emulated,

@@ -84,8 +84,8 @@ class Arm(Protocol):
     def places(self) -> list[Place]:
         """Where the databases that came up answer."""
 
-    def resident(self) -> Resident:
-        """The arm's memory now, by part."""
+    def resident(self, *, ask: bool = False) -> Resident:
+        """The arm's memory now, by part; with ``ask`` the guests tell theirs too."""
 
     def pids(self) -> list[int]:
         """Every process that exists because of this arm's databases."""

@@ -85,7 +85,7 @@ class Containers:
         """The containers' addresses."""
         return list(self._places.values())
 
-    def resident(self) -> Resident:
+    def resident(self, *, ask: bool = False) -> Resident:
         """Databases, the shims that hold them, and the Docker daemons (their growth is the containers' cost)."""
         databases = procfs.shares(pid for main in self._mains() for pid in _tree(main))
         shims = procfs.shares(self._shims())

@@ -69,7 +69,7 @@ class VirtualMachines:
         """Forwarded ports on loopback."""
         return list(self._places.values())
 
-    def resident(self) -> Resident:
+    def resident(self, *, ask: bool = False) -> Resident:
         """Guest RAM, QEMU's own memory, TCG's cache, each summed over machines; and what the guests say."""
         total: dict[str, int] = {}
         files = 0
@@ -78,7 +78,7 @@ class VirtualMachines:
             parts, mapped = qemu.parts(one.pid, one.kind.memory)
             files += mapped
             total = {name: total.get(name, 0) + size for name, size in parts.items()}
-            if said := machines.guest(one):
+            if ask and (said := machines.guest(one)):
                 guests.append(Guest(*said))
         return Resident(total, files, tuple(guests))
 

@@ -42,7 +42,7 @@ class Shared:
         """One place a database."""
         return list(self._places)
 
-    def resident(self) -> Resident:
+    def resident(self, *, ask: bool = False) -> Resident:
         """The one container's."""
         return self._server.resident()
 
