@@ -55,6 +55,9 @@ TOOLS = (
     Tool("guest", "mke2fs", "e2fsprogs", "e2fsprogs"),
     Tool("tests", "shellcheck", "shellcheck", "ShellCheck"),
     Tool("tests", "mariadb", "mariadb-client-core", "mariadb"),
+    # load for the density bench: PostgreSQL's own comes with its server's package
+    Tool("load-mariadb", "sysbench", "sysbench", "sysbench"),
+    Tool("load-postgresql", "pgbench", "postgresql-contrib", "postgresql-contrib"),
 )
 
 

@@ -7,9 +7,6 @@ import shutil
 import tarfile
 from unittest import mock
 
-import fake_docker
-import os_vif
-import os_vif.exception
 import requests  # noqa: F401  for the tests
 from fake_docker import RECORDED, Daemon, Transport  # noqa: F401
 from fixtures import TempDir  # noqa: F401

@@ -11,10 +11,9 @@ from nova.compute import power_state
 from nova.network import model
 from nova.tests.unit import fake_instance
 from nova.virt import fake
-from oslo_utils import units
-
 from nova.virt.docker import containers, disks, errors, host, images
 from nova.virt.docker.driver import DockerDriver
+from oslo_utils import units
 
 UUID = "11111111-2222-3333-4444-555555555555"
 
@@ -218,18 +217,16 @@ class SpawnTestCase(DriverTestCase):
 
         with mock.patch.object(
             base.fake_docker, "ROUTES", [("POST", r"/containers/([^/]+)/start", dies), *base.fake_docker.ROUTES]
-        ):
-            with self.assertRaisesRegex(exception.ImageUnacceptable, "ran out of the flavor's memory.*login: "):
-                self.spawn()
+        ), self.assertRaisesRegex(exception.ImageUnacceptable, "ran out of the flavor's memory.*login: "):
+            self.spawn()
         self.nothing_left()
 
     def test_a_silent_daemon_lets_nova_try_another_host(self):
         self.driver._containers._client = None
         with mock.patch(
             "docker.api.client.UnixHTTPAdapter", side_effect=base.requests.exceptions.ConnectionError("no socket")
-        ):
-            with self.assertRaisesRegex(errors.DockerUnreachable, "no socket"):
-                self.driver.list_instances()
+        ), self.assertRaisesRegex(errors.DockerUnreachable, "no socket"):
+            self.driver.list_instances()
 
     def test_failed_plugging_fails_the_spawn(self):
         base.os_vif.plug.side_effect = base.os_vif.exception.PlugException(vif="v", err="no bridge")

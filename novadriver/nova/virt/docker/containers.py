@@ -2,17 +2,17 @@
 
 import os
 
-import docker
-import docker.errors
-import requests.exceptions
 import nova.conf
+import requests.exceptions
 from nova import exception
 from nova.compute import power_state
 from nova.virt import hardware
+from nova.virt.docker import errors
 from oslo_log import log as logging
 from oslo_utils import units
 
-from nova.virt.docker import errors
+import docker
+import docker.errors
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)

@@ -3,21 +3,26 @@
 import os
 
 import nova.conf
-from nova import exception
-from nova import utils
-from nova.compute import power_state
-from nova.compute import task_states
+import os_vif
+from nova import exception, utils
+from nova.compute import power_state, task_states
 from nova.image import glance
 from nova.objects import fields
 from nova.virt import driver
+from nova.virt.docker import (
+    conf,  # noqa: F401  registers [docker]
+    configdrive,
+    containers,
+    disks,
+    errors,
+    host,
+    images,
+    network,
+    privsep,
+)
 from oslo_concurrency import processutils
 from oslo_log import log as logging
-from oslo_utils import excutils
-from oslo_utils import fileutils
-
-import os_vif
-from nova.virt.docker import conf  # noqa: F401  registers [docker]
-from nova.virt.docker import configdrive, containers, disks, errors, host, images, network, privsep
+from oslo_utils import excutils, fileutils
 
 try:
     EventTimeout = exception.InstanceEventTimeout
@@ -130,7 +135,7 @@ class DockerDriver(driver.ComputeDriver):
             with excutils.save_and_reraise_exception() as reraise:
                 try:
                     self.destroy(context, instance, network_info, block_device_info)
-                except Exception:  # noqa: BLE001  the first failure is the one to tell
+                except Exception:
                     LOG.exception("Cleaning up after a failed spawn failed too", instance=instance)
                 if isinstance(error, errors.DockerError):
                     # it would be refused on every other host too; so the user sees the reason

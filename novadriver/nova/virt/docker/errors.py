@@ -2,9 +2,10 @@
 
 import contextlib
 
-import docker.errors
 import requests.exceptions
 from nova import exception
+
+import docker.errors
 
 
 class DockerError(exception.NovaException):

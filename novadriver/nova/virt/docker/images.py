@@ -6,15 +6,15 @@ import os
 import tarfile
 import tempfile
 
-import docker.errors
+import nova.conf
 from nova import exception
 from nova.virt import images as glance
+from nova.virt.docker import errors
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-import nova.conf
-from nova.virt.docker import errors
+import docker.errors
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)

@@ -1,0 +1,84 @@
+"""The closed account: what one more database costs the host, and where that memory is.
+
+The headline is the slope of MemAvailable's loss over N. The parts are slopes as well: processes by proportional
+share, and the kernel's own by /proc/meminfo. What the parts leave unexplained is the residual, and is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.density import procfs, stats
+from lab.density.arms.base import Resident
+
+KERNEL = {
+    "page_tables": ("PageTables", "SecPageTables"),
+    "slab": ("SUnreclaim",),
+    "stacks": ("KernelStack",),
+    "percpu": ("Percpu",),
+}
+"""Kernel memory that MemAvailable does not count: parts of the account by /proc/meminfo's fields."""
+KEPT = (
+    "MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "AnonPages", "Shmem", "Slab", "SReclaimable",
+    "SUnreclaim",
+    "KernelStack", "PageTables", "SecPageTables", "Percpu", "VmallocUsed", "AnonHugePages", "KReclaimable", "Mapped",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Account:
+    """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left."""
+
+    slope: float
+    parts: dict[str, float]
+    residual: float
+
+    @property
+    def share(self) -> float:
+        """|residual| / slope; 1 if the slope is not positive (nothing was measured)."""
+        return abs(self.residual) / self.slope if self.slope > 0 else 1.0
+
+
+def sample(resident: Resident) -> dict[str, Any]:
+    """One moment as plain values for a row: the host's meminfo, the arm's parts, the guests' own words; bytes."""
+    info = procfs.meminfo()
+    return {
+        "meminfo": {name: info[name] for name in KEPT if name in info},
+        "parts": resident.parts,
+        "files": resident.files,
+        "guest": _guests(resident),
+    }
+
+
+def close(levels: Sequence[int], samples: Sequence[dict[str, Any]]) -> Account:
+    """The account of one trial from its samples at increasing ``levels`` of N (two at least)."""
+    slope = stats.line(levels, [-s["meminfo"]["MemAvailable"] for s in samples]).slope
+    names = sorted({name for s in samples for name in s["parts"]})
+    parts = {name: stats.line(levels, [s["parts"].get(name, 0) for s in samples]).slope for name in names}
+    for name, fields in KERNEL.items():
+        parts[name] = stats.line(levels, [sum(s["meminfo"].get(f, 0) for f in fields) for s in samples]).slope
+    return Account(slope, parts, slope - sum(parts.values()))
+
+
+def _guests(resident: Resident) -> dict[str, int]:
+    """Sums over the guests that answered: what is inside guest RAM, by the guests' own account."""
+    if not resident.guests:
+        return {}
+    total: dict[str, int] = {"answered": len(resident.guests)}
+    for one in resident.guests:
+        info = one.meminfo
+        kernel = sum(info.get(f, 0) for f in ("Slab", "KernelStack", "PageTables", "Percpu"))
+        cache = info.get("Cached", 0) + info.get("Buffers", 0) - info.get("Shmem", 0)
+        other = info["AnonPages"] + info.get("Shmem", 0) - one.database.held
+        for name, size in (
+            ("total", info["MemTotal"]),
+            ("free", info["MemFree"]),
+            ("database", one.database.held),
+            ("other_programs", max(0, other)),
+            ("page_cache", cache),
+            ("kernel", kernel),
+        ):
+            total[name] = total.get(name, 0) + size
+    return total

@@ -1,0 +1,36 @@
+"""The arms by name; each is made for one trial and closed after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.density import ksm
+from lab.density.arms.base import Arm, Ground
+from lab.density.arms.containers import Containers
+from lab.density.arms.machines import KINDS, VirtualMachines
+from lab.density.arms.shared import Shared
+from lab.density.bake import Baked
+from lab.density.cgroup import Budget
+from lab.errors import Unsupported
+
+NAMES = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
+MACHINES = frozenset(KINDS)
+
+
+def checked(names: Sequence[str]) -> tuple[str, ...]:
+    """``names`` if each is an arm that this host can run. Raises: Unsupported."""
+    for name in names:
+        if name not in NAMES:
+            raise Unsupported(f"There is no arm {name!r} in the density bench.", f"Choose from {', '.join(NAMES)}.")
+        if name == "container-ksm" and not ksm.present():
+            raise Unsupported("This kernel has no KSM for the arm container-ksm.", "Leave that arm out with --arms.")
+    return tuple(dict.fromkeys(names))
+
+
+def make(name: str, ground: Ground, baked: Baked, budget: Budget) -> Arm:
+    """A fresh arm."""
+    if name in MACHINES:
+        return VirtualMachines(name, ground, baked, budget)
+    if name == "shared":
+        return Shared(ground, baked, budget)
+    return Containers(ground, baked, budget, name)

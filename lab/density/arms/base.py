@@ -1,0 +1,143 @@
+"""What every arm is: a way to have N databases on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from lab import waits
+from lab.density.bake import Baked, password
+from lab.density.dockers import Dockers
+from lab.density.engine import TRANSIENT, Place
+from lab.density.journal import Journal
+from lab.density.machine import Machines
+from lab.density.procfs import Share
+from lab.errors import GaveUp, LabError, TimedOut
+
+ANSWER_EVERY = 0.05
+MOST_AT_ONCE = 16
+SETTING = "--answer-seconds"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one database came up: seconds from the order to its first answered query, or why it never answered."""
+
+    name: str
+    seconds: float
+    together: int
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a virtual machine says about itself, in bytes: /proc/meminfo and its database's share."""
+
+    meminfo: dict[str, int]
+    database: Share
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Where an arm's memory is, in bytes, each page counted once (proportional shares).
+
+    ``files`` are mapped program files: page cache, which the kernel counts as available.
+    """
+
+    parts: dict[str, int]
+    files: int
+    guests: tuple[Guest, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a run gives its arms."""
+
+    dockers: Dockers
+    journal: Journal
+    machines: Machines | None
+    """None where no arm of the run needs QEMU."""
+    answer_seconds: float
+    """How long a database may take to answer its first query (setting ``answer_seconds``)."""
+
+
+class Arm(Protocol):
+    """N equal databases of one engine. ``open`` prepares, ``add`` starts more, ``close`` takes everything away."""
+
+    name: str
+    emulated: bool
+    merging: bool
+    """Whether the arm wants KSM while it runs."""
+
+    def open(self, most: int) -> None:
+        """Prepare for up to ``most`` databases. Raises: LabError."""
+
+    def add(self, count: int, together: int) -> list[Start]:
+        """Start ``count`` more, ``together`` at once, and wait until each answered a query or failed."""
+
+    def remove(self, count: int) -> None:
+        """End the ``count`` that came last. Raises: Unsupported where that gives nothing back."""
+
+    def places(self) -> list[Place]:
+        """Where the databases that came up answer."""
+
+    def resident(self, *, ask: bool = False) -> Resident:
+        """The arm's memory now, by part; with ``ask`` the guests tell theirs too."""
+
+    def pids(self) -> list[int]:
+        """Every process that exists because of this arm's databases."""
+
+    def dead(self) -> list[str]:
+        """Databases whose process is gone, each with what is known about why."""
+
+    def close(self) -> None:
+        """Remove everything; safe to call twice."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Starts databases side by side and times each until it answers; ``problems`` are what a failed start raises."""
+
+    baked: Baked
+    seconds: float
+    problems: tuple[type[Exception], ...] = ()
+
+    def all(
+        self,
+        names: list[str],
+        together: int,
+        start: Callable[[str], Callable[[], Place | None]],
+        fatal: Callable[[str], str | None],
+    ) -> list[tuple[Start, Place | None]]:
+        """``start`` orders one database and returns a function that gives its place once it has one."""
+
+        failures: tuple[type[Exception], ...] = (TimedOut, GaveUp, *self.problems)
+
+        def one(name: str) -> tuple[Start, Place | None]:
+            began = monotonic()
+            try:
+                where = start(name)
+
+                def answering() -> Place | None:
+                    place = where()
+                    return place if place and self.baked.engine.answers(place, password()) else None
+
+                place = waits.until(
+                    f"{name} to answer",
+                    answering,
+                    seconds=self.seconds,
+                    setting=SETTING,
+                    every=ANSWER_EVERY,
+                    transient=TRANSIENT,
+                    fatal=lambda: fatal(name),
+                )
+            except failures as error:
+                cause = error.cause if isinstance(error, LabError) else str(error)
+                return Start(name, monotonic() - began, together, cause), None
+            return Start(name, monotonic() - began, together), place
+
+        with ThreadPoolExecutor(max_workers=max(1, min(together, MOST_AT_ONCE))) as pool:
+            return list(pool.map(one, names))

@@ -1,0 +1,139 @@
+"""The bench: interleaved trials in seeded random order, block by block, resumed where they stopped."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+
+from lab import host as lab_host
+from lab.density import arms, bake, engine, host, journal, manifest, rows, trials
+from lab.density.arms.base import Ground
+from lab.density.dockers import PROBLEMS, Dockers
+from lab.density.engine import TRANSIENT
+from lab.density.machine import Machines
+from lab.density.profile import Profile, Spec
+from lab.density.trials import Bench, Trial
+from lab.errors import DiskFull, Interrupted, LabError
+from lab.progress import Progress
+
+STEP = "density"
+
+
+def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True) -> Path:
+    """Run, or go on with, the bench in ``out``; the folder then holds manifest.json and rows.jsonl.
+
+    ``install``: whether missing tools may be installed.
+
+    Raises: LabBusy (one density run a host), Interrupted (all finished trials are kept), MissingTools,
+    DockerUnusable, DiskFull, BadValue (the folder holds another run).
+    """
+    began = monotonic()
+    progress.started(STEP, "measuring databases as virtual machines and as containers")
+    status = "failed"
+    try:
+        with bake.alone():
+            _run(spec, out, progress, install)
+        status = "done"
+    except (KeyboardInterrupt, Interrupted) as stop:
+        raise Interrupted(command(spec, out)) from stop
+    finally:
+        progress.finished(STEP, status, monotonic() - began)
+    return out
+
+
+def schedule(spec: Spec) -> list[Trial]:
+    """Every trial, each block in an order of its own that the seed decides."""
+    order = random.Random(spec.seed)
+    wanted: list[Trial] = []
+    for block in range(spec.profile.blocks):
+        trials_of = [
+            Trial(block, e, a, k) for e in spec.engines for a in spec.arms for k in _kinds(spec.profile, block)
+        ]
+        order.shuffle(trials_of)
+        # the headline first: a run that is cut short by its time limit still has its ladders
+        wanted += sorted(trials_of, key=lambda t: t.kind != "ladder")
+    return wanted
+
+
+def command(spec: Spec, out: Path) -> str:
+    """The command line that repeats or resumes a run."""
+    words = ["./inv", "density-bench", f"--engine={','.join(spec.engines)}", f"--arms={','.join(spec.arms)}"]
+    words += [f"--budget={spec.budget}", f"--seed={spec.seed}", f"--out={out}"]
+    words += ["--quick"] if spec.profile.name == "quick" else []
+    words += [f"--objective={spec.objective_ms:g}"] if spec.objective_ms else []
+    return shlex.join(words)
+
+
+def _kinds(profile: Profile, block: int) -> Iterable[str]:
+    """Ladders in every block; the others from the middle of the run on."""
+    yield "ladder"
+    middle = profile.blocks // 2
+    for kind, blocks in (("fit", profile.fit_blocks), ("knee", profile.knee_blocks), ("noise", profile.noise_blocks)):
+        if middle <= block < middle + blocks:
+            yield kind
+
+
+def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
+    def note(text: str) -> None:
+        progress.note(STEP, text)
+
+    engines = engine.named(spec.engines)
+    parts = {"docker", *(f"load-{e.name}" for e in engines)}
+    parts |= {"guest", "rootfs"} if arms.MACHINES & set(spec.arms) else set()
+    lab_host.ensure(parts, note, bake.folder() / "install.log", install)
+    run_id = secrets.token_hex(4)
+    dockers = Dockers(run_id)
+    for removed in journal.sweep(dockers):
+        note(f"removed what a killed run left: {removed}")
+    record = journal.Journal(run_id)
+    try:
+        machines = Machines(record, note) if arms.MACHINES & set(spec.arms) else None
+        baked = {e.name: bake.bake(dockers, e) for e in engines}
+        out.mkdir(parents=True, exist_ok=True)
+        made = manifest.make(spec, dockers, machines, list(baked.values()), command(spec, out))
+        manifest.settle(out, made)
+        done = {r["trial"] for r in rows.read(out) if r["kind"] == "trial"} if (out / rows.FILE).exists() else set()
+        ground = Ground(dockers, record, machines, spec.answer_seconds)
+        work = Bench(spec, ground, rows.Rows(out), note)
+        deadline = monotonic() + spec.profile.minutes * 60
+        todo = [t for t in schedule(spec) if t.key not in done]
+        for number, trial in enumerate(todo, 1):
+            if monotonic() > deadline:
+                work.rows.add("stopped", left=len(todo) - number + 1, minutes=spec.profile.minutes)
+                note(
+                    f"the time limit of {spec.profile.minutes} minutes leaves {len(todo) - number + 1} trials undone"
+                )
+                break
+            if trial.arm == "vm" and trial.kind in ("knee", "noise") and machines and machines.emulated:
+                # its boots would take minutes for the emulator's figures, which vm-lean gives as well
+                work.rows.add("left-out", trial=trial.key, why="processor figures of an emulated ordinary machine")
+                continue
+            note(f"{number}/{len(todo)} block {trial.block + 1}: {trial.engine} {trial.arm} {trial.kind}")
+            _trial(work, trial, baked[trial.engine])
+    finally:
+        journal.clean(record, dockers)
+
+
+def _trial(work: Bench, trial: Trial, baked: bake.Baked) -> None:
+    """One trial; a failure is a row, and the run goes on, unless nothing could go on."""
+    outside, before, began = host.outside(), host.mark(), monotonic()
+    status, why, error_id = "done", "", ""
+    try:
+        trials.run(work, trial, baked)
+    except (DiskFull, Interrupted):
+        raise
+    except LabError as error:
+        status, why, error_id = "failed", error.cause, error.id
+    except (*TRANSIENT, *PROBLEMS) as error:
+        status, why, error_id = "failed", f"{type(error).__name__}: {error}", "database-gone"
+    seen = host.since(before)
+    loud = outside > host.LOUD or float(seen["steal"] or 0) > host.LOUD or bool(seen["swapped"])
+    work.rows.add(
+        "trial", trial=trial.key, block=trial.block, engine=trial.engine, arm=trial.arm, test=trial.kind,
+        status=status, why=why, error=error_id, seconds=round(monotonic() - began, 2),
+        outside=outside, loud=loud, **seen,
+    )  # fmt: skip

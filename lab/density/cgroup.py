@@ -1,0 +1,138 @@
+"""One parent memory cgroup for all instances of an arm: the budget, enforced. Version 1 and 2."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import waits
+
+ROOT = Path("/sys/fs/cgroup")
+SECONDS = 20.0
+
+
+def version(root: Path = ROOT) -> int:
+    """2 if the memory controller is in the unified hierarchy, else 1: a mounted but empty v2 is not v2."""
+    controllers = root / "cgroup.controllers"
+    return 2 if controllers.exists() and "memory" in controllers.read_text().split() else 1
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a cgroup is charged with, in bytes, and what happened in it since it was made.
+
+    ``working`` is usage minus inactive file pages; ``kernel`` is slab, stacks, page tables and sockets.
+    """
+
+    current: int
+    peak: int
+    working: int
+    kernel: int
+    oom_kills: int
+
+
+class Budget:
+    """A parent cgroup. ``path`` is what Docker's ``cgroup_parent`` wants; processes of ours join ``procs``."""
+
+    def __init__(self, name: str, *, systemd: bool, root: Path = ROOT) -> None:
+        self.version = version(root)
+        # Docker's systemd driver takes a slice; a dash in its name would mean a nested one
+        self.path = f"{name.replace('-', '_')}.slice" if systemd else f"/{name}"
+        self._root = root
+        base = root / "memory" if self.version == 1 else root
+        self._folder = base / self.path.lstrip("/")
+
+    def open(self, limit: int | None) -> None:
+        """Make it, with ``limit`` bytes (None: no limit) for everything in it, swap included."""
+        self._folder.mkdir(exist_ok=True)
+        if self.version == 1:
+            (self._folder / "memory.use_hierarchy").write_text("1")
+            self._write("memory.limit_in_bytes", str(limit or -1))
+            with contextlib.suppress(FileNotFoundError):
+                self._write("memory.memsw.limit_in_bytes", str(limit or -1))
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                (self._root / "cgroup.subtree_control").write_text("+memory")
+            (self._folder / "cgroup.subtree_control").write_text("+memory")
+            self._write("memory.max", str(limit or "max"))
+            with contextlib.suppress(FileNotFoundError):
+                self._write("memory.swap.max", "0" if limit else "max")
+        self._machines.mkdir(exist_ok=True)
+
+    @property
+    def _machines(self) -> Path:
+        # v2 allows no processes beside child groups
+        return self._folder / "machines"
+
+    @property
+    def procs(self) -> Path:
+        """The file that a process of ours writes its pid to."""
+        return self._machines / "cgroup.procs"
+
+    def usage(self) -> Usage:
+        """What is charged now."""
+        if self.version == 1:
+            stat = _pairs(self._folder / "memory.stat")
+            current = self._int("memory.usage_in_bytes")
+            return Usage(
+                current,
+                self._int("memory.max_usage_in_bytes"),
+                current - stat.get("total_inactive_file", 0),
+                self._int("memory.kmem.usage_in_bytes"),
+                sum(_pairs(p).get("oom_kill", 0) for p in self._folder.rglob("memory.oom_control")),
+            )
+        stat = _pairs(self._folder / "memory.stat")
+        current = self._int("memory.current")
+        return Usage(
+            current,
+            self._int("memory.peak"),
+            current - stat.get("inactive_file", 0),
+            stat.get("kernel", 0),
+            _pairs(self._folder / "memory.events").get("oom_kill", 0),
+        )
+
+    def close(self) -> None:
+        """End whatever is in it and remove it, children first."""
+        if not self._folder.exists():
+            return
+        waits.until("the cgroup to be empty", self._remove, seconds=SECONDS, setting="cgroup.SECONDS", every=0.2)
+
+    def _remove(self) -> bool:
+        folders = sorted((p for p in self._folder.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts))
+        for folder in (*folders, self._folder):
+            for pid in _pids(folder / "cgroup.procs"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        return not self._folder.exists()
+
+    def _write(self, name: str, value: str) -> None:
+        path = self._folder / name
+        if not path.exists():
+            raise FileNotFoundError(path)
+        path.write_text(value)
+
+    def _int(self, name: str) -> int:
+        try:
+            return int((self._folder / name).read_text())
+        except (FileNotFoundError, OSError):
+            return 0
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    try:
+        rows = [line.split() for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        return {}
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def _pids(path: Path) -> list[int]:
+    try:
+        return [int(line) for line in path.read_text().split()]
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,125 @@
+"""What a run was made with: enough to judge its figures, and to repeat it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab import process
+from lab.density import cgroup, host, procfs
+from lab.density.bake import Baked
+from lab.density.dockers import Dockers
+from lab.density.machine import CLONE, LEAN, NAIVE, Machines
+from lab.density.profile import Spec
+from lab.density.qemu import PROGRAM, TB_MIB
+from lab.errors import BadFile, BadValue
+from lab.home import PROJECT
+from lab.state import write_atomically
+
+FILE = "manifest.json"
+TOOLS = {PROGRAM: "--version", "pgbench": "--version", "sysbench": "--version"}
+
+
+def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Baked], command: str) -> dict[str, Any]:
+    """The manifest as plain values."""
+    return {
+        "version": 1,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "spec": spec.as_dict(),
+        "commit": _commit(),
+        "host": {
+            "kernel": platform.release(),
+            "machine": platform.machine(),
+            "processors": host.processors(),
+            "processor": _cpuinfo("model name"),
+            "hypervisor": "hypervisor" in _cpuinfo("flags").split(),
+            "memory": procfs.meminfo()["MemTotal"],
+            "swap": procfs.meminfo().get("SwapTotal", 0),
+            "cgroup": cgroup.version(),
+            "thp": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+            "ksm": _read("/sys/kernel/mm/ksm/run"),
+            "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            "psi": procfs.pressure_full() is not None,
+        },
+        "docker": {
+            key: dockers.info.get(key)
+            for key in ("ServerVersion", "Driver", "CgroupDriver", "CgroupVersion", "DefaultRuntime")
+        },
+        "accelerator": {
+            "name": machines.accelerator,
+            "why": machines.why,
+            "tb_mib": TB_MIB if machines.emulated else None,
+        }
+        if machines
+        else None,
+        "machines": {
+            k.name: {"memory_mib": k.memory, "cpus": k.cpus, "machine": k.machine, "ram": k.ram}
+            for k in (NAIVE, LEAN, CLONE)
+        },
+        "guest_kernel": machines.kit.release if machines else None,
+        "engines": {
+            b.engine.name: {"image": b.engine.image, "tag": b.tag, "hashes": b.hashes, "config": b.engine.config}
+            for b in baked
+        },
+        "tools": {tool: _version(tool, flag) for tool, flag in TOOLS.items()},
+    }
+
+
+def settle(folder: Path, fresh: dict[str, Any]) -> bool:
+    """Write a new run's manifest; True if the folder holds the same run already. Raises: BadValue, BadFile."""
+    path = folder / FILE
+    if not path.exists():
+        write_atomically(path, json.dumps(fresh, indent=1))
+        return False
+    old = read(folder)
+    for part in ("spec", "engines", "accelerator"):
+        if json.loads(json.dumps(fresh[part])) != old.get(part):
+            raise BadValue("out", str(folder), f"a new folder: this one holds a run with another {part}", "--out")
+    return True
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The manifest of a run's folder. Raises: BadFile."""
+    path = folder / FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadFile(path, str(error), "Name the folder that ./inv density-bench wrote.") from error
+    if not isinstance(data, dict) or data.get("version") != 1:
+        raise BadFile(path, "it is no manifest of ours", "Name the folder that ./inv density-bench wrote.")
+    return data
+
+
+def _commit() -> str:
+    if not process.have("git"):
+        return ""
+    done = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12", check=False)
+    return done.stdout.strip()
+
+
+def _version(tool: str, flag: str) -> str:
+    if not process.have(tool):
+        return ""
+    return (process.run(tool, flag, check=False).stdout.splitlines() or [""])[0]
+
+
+def _cpuinfo(field: str) -> str:
+    match = re.search(rf"^{field}\s*:\s*(.*)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return match[1] if match else ""
+
+
+def _chosen(path: str) -> str:
+    match = re.search(r"\[(\w+)\]", _read(path))
+    return match[1] if match else ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

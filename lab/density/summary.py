@@ -1,0 +1,223 @@
+"""From raw rows to figures: everything that the report and the planner say is computed here, from the rows alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any
+
+from lab.density import account, stats
+from lab.density.account import Account
+from lab.density.rows import Row, of
+from lab.density.stats import Estimate
+
+STATE = "dropped"
+"""The state of the headline: after the page cache was emptied, so that who read a file first does not matter."""
+REFERENCE = "container"
+Name = tuple[str, str]
+"""(engine, arm)."""
+
+
+@dataclass
+class Arm:
+    """Figures of one arm with one engine. Bytes, seconds, milliseconds; lists have one entry a block."""
+
+    engine: str
+    arm: str
+    emulated: bool = False
+    accounts: dict[int, Account] = field(default_factory=dict)
+    """By block: the closed account of its ladder."""
+    warm: dict[int, float] = field(default_factory=dict)
+    worked: dict[int, float] = field(default_factory=dict)
+    """By block: bytes per database that a short load added to the idle memory (clones diverge)."""
+    idle: dict[int, float] = field(default_factory=dict)
+    """By block: processor seconds per minute and database, KSM's daemon included."""
+    merged: dict[int, float] = field(default_factory=dict)
+    """By block: bytes per database that KSM saved."""
+    guest: dict[str, float] = field(default_factory=dict)
+    """Bytes per machine by the guests' own account, mean over blocks."""
+    alone: list[float] = field(default_factory=list)
+    together: list[float] = field(default_factory=list)
+    fit: list[Row] = field(default_factory=list)
+    knee: list[Row] = field(default_factory=list)
+    noise: dict[str, list[float]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    loud: int = 0
+    trials: int = 0
+    ladders: list[Row] = field(default_factory=list)
+
+    @property
+    def slope(self) -> Estimate | None:
+        """Bytes of host memory for one more database."""
+        return stats.mean([a.slope for a in self.accounts.values()]) if self.accounts else None
+
+    @property
+    def residual(self) -> Estimate | None:
+        """Residual over slope, signed, by block."""
+        return stats.mean([a.residual / a.slope for a in self.accounts.values()]) if self.accounts else None
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The account's parts in bytes per database, mean over blocks."""
+        names = sorted({n for a in self.accounts.values() for n in a.parts})
+        return {n: fmean(a.parts.get(n, 0.0) for a in self.accounts.values()) for n in names}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """``top`` over ``bottom`` in ``what``; ``emulated`` if a processor figure of an emulator is in it."""
+
+    what: str
+    engine: str
+    top: str
+    bottom: str
+    estimate: Estimate
+    emulated: bool = False
+
+
+@dataclass
+class Summary:
+    """A run's figures."""
+
+    arms: dict[Name, Arm]
+    ratios: list[Ratio]
+    same: bool
+    """Whether version and data were the same in every arm, by the running servers' own word."""
+    stopped: int
+    """Trials that the time limit left undone."""
+
+
+def summarise(rows: list[Row]) -> Summary:
+    """All figures of a run."""
+    done = {r["trial"] for r in of(rows, "trial", status="done")}
+    arms: dict[Name, Arm] = {}
+    for row in of(rows, "trial"):
+        arm = arms.setdefault((row["engine"], row["arm"]), Arm(row["engine"], row["arm"]))
+        arm.trials += 1
+        arm.loud += bool(row["loud"])
+        if row["status"] == "failed":
+            arm.failed.append(f"block {row['block'] + 1}, {row['test']}: {row['why']}")
+    for name, arm in arms.items():
+        mine = [r for r in rows if (r.get("engine"), r.get("arm")) == name and r.get("trial") in done]
+        _memory(arm, mine)
+        _times(arm, mine)
+        arm.fit, arm.knee = of(mine, "fit"), of(mine, "knee")
+        for phase in ("quiet", "noisy"):
+            arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
+    identities = {(r["engine"], r["version"], r["data"]) for r in of(rows, "identity")}
+    same = len(identities) == len({i[0] for i in identities})
+    return Summary(arms, list(_ratios(arms)), same, sum(r["left"] for r in of(rows, "stopped")[-1:]))
+
+
+def _memory(arm: Arm, rows: list[Row]) -> None:
+    for block, ladder in _by_block(of(rows, "memory")).items():
+        arm.emulated = bool(ladder[0]["emulated"])
+        steps = [r for r in ladder if r["state"] == STATE and r["level"] > 0]
+        warm = [r for r in ladder if r["state"] == "warm" and r["level"] > 0]
+        if len({r["level"] for r in steps}) < 2:
+            continue
+        levels = [r["level"] for r in steps]
+        arm.accounts[block] = account.close(levels, steps)
+        arm.warm[block] = stats.line([r["level"] for r in warm], [-r["meminfo"]["MemAvailable"] for r in warm]).slope
+        arm.ladders += [{**r, "lost": _lost(ladder, r)} for r in steps]
+        last = steps[-1]
+        if worked := [r for r in ladder if r["state"] == "worked"]:
+            arm.worked[block] = (_lost(ladder, worked[-1]) - _lost(ladder, last)) / last["level"]
+        if last["ksm"]:
+            arm.merged[block] = stats.line(levels, [r["ksm"]["saved"] for r in steps]).slope
+    tops = [r for r in of(rows, "memory", state=STATE) if r["guest"].get("answered")]
+    for name in sorted({n for r in tops for n in r["guest"]} - {"answered"}):
+        arm.guest[name] = fmean(r["guest"].get(name, 0) / r["guest"]["answered"] for r in tops)
+    for row in of(rows, "idle"):
+        arm.idle[row["block"]] = (row["cpu"] + row["ksmd"]) * 60 / row["seconds"] / row["level"]
+
+
+def _lost(ladder: list[Row], row: Row) -> int:
+    zero = next(r for r in ladder if r["level"] == 0)
+    return int(zero["meminfo"]["MemAvailable"] - row["meminfo"]["MemAvailable"])
+
+
+def _times(arm: Arm, rows: list[Row]) -> None:
+    for row in of(rows, "start"):
+        if not row["error"]:
+            (arm.alone if row["together"] == 1 else arm.together).append(row["seconds"])
+
+
+def _ratios(arms: dict[Name, Arm]) -> Iterable[Ratio]:
+    for engine in sorted({e for e, _ in arms}):
+        base = arms.get((engine, REFERENCE))
+        if base is None:
+            continue
+        for (e, name), arm in arms.items():
+            if e != engine or name == REFERENCE:
+                continue
+            # a ratio above 1 means: the arm named first needs more
+            for what, top, bottom, processor in (
+                ("memory for one more database", _slopes(arm), _slopes(base), False),
+                ("idle processor time", arm.idle, base.idle, True),
+            ):
+                blocks = sorted(set(top) & set(bottom))
+                pairs = [(top[b], bottom[b]) for b in blocks if top[b] > 0 and bottom[b] > 0]
+                if pairs:
+                    estimate = stats.ratio([t for t, _ in pairs], [b for _, b in pairs])
+                    yield Ratio(what, engine, name, REFERENCE, estimate, processor and arm.emulated)
+
+
+def _slopes(arm: Arm) -> dict[int, float]:
+    return {block: a.slope for block, a in arm.accounts.items()}
+
+
+def _by_block(rows: list[Row]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["block"]].append(row)
+    return dict(found)
+
+
+def as_dict(told: Summary) -> dict[str, Any]:
+    """The figures as plain values: the report's summary.json."""
+
+    def plain(estimate: Estimate | None) -> dict[str, Any] | None:
+        return estimate.as_dict() if estimate else None
+
+    return {
+        "same_version_and_data": told.same,
+        "trials_left_by_the_time_limit": told.stopped,
+        "arms": [
+            {
+                "engine": a.engine,
+                "arm": a.arm,
+                "emulated": a.emulated,
+                "bytes_per_database": plain(a.slope),
+                "residual_share": plain(a.residual),
+                "parts": a.parts,
+                "warm_bytes_per_database": fmean(a.warm.values()) if a.warm else None,
+                "bytes_added_by_load": fmean(a.worked.values()) if a.worked else None,
+                "bytes_merged": fmean(a.merged.values()) if a.merged else None,
+                "guest": a.guest,
+                "idle_cpu_seconds_per_minute": plain(stats.mean(list(a.idle.values()))) if a.idle else None,
+                "first_query_seconds_alone": median(a.alone) if a.alone else None,
+                "first_query_seconds_together": median(a.together) if a.together else None,
+                "fits_budget": [{k: r[k] for k in ("n", "budget", "confirmed", "capped")} for r in a.fit],
+                "knee": [{k: r[k] for k in ("n", "objective_ms", "rate", "confirmed", "capped")} for r in a.knee],
+                "noisy_neighbour_p99_ms": a.noise,
+                "failed": a.failed,
+                "loud_trials": a.loud,
+                "trials": a.trials,
+            }
+            for a in told.arms.values()
+        ],
+        "ratios": [
+            {
+                "what": r.what,
+                "engine": r.engine,
+                "top": r.top,
+                "bottom": r.bottom,
+                "emulated": r.emulated,
+                **r.estimate.as_dict(),
+            }
+            for r in told.ratios
+        ],
+    }

@@ -1,0 +1,1 @@
+"""One HTML page, SVG, PNG and raw figures for every study; measures nothing."""

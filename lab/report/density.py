@@ -1,0 +1,118 @@
+"""The density report: from a run's raw rows to one self-contained page, plots with their tables, and summary.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lab.density import fleet, manifest, plan, rows, summary
+from lab.density.plan import Kind, Planned
+from lab.density.stats import Estimate
+from lab.density.summary import Arm, Summary
+from lab.errors import BadFile
+from lab.report.density_plots import Plots
+from lab.state import write_atomically
+
+GIB = 1024**3
+MIB = 1024**2
+HOSTS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+CORES_PER_GIB = 0.25
+"""Hosts of the plan plot have one core for 4 GiB, so that memory decides."""
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def report(folder: Path) -> Path:
+    """Render ``folder`` again from its raw rows alone; gives the page. Raises: BadFile."""
+    told_by = manifest.read(folder)
+    raw = rows.read(folder)
+    told = summary.summarise(raw)
+    if not any(arm.accounts for arm in told.arms.values()):
+        raise BadFile(
+            folder, "no memory ladder was finished in it", "Run ./inv density-bench again with the same --out."
+        )
+    plots = Plots(folder / "plots")
+    engines = sorted({engine for engine, _ in told.arms})
+    hosts = {engine: _hosts(engine, told) for engine in engines}
+    for engine in engines:
+        plots.all(engine, told, raw, hosts[engine])
+    write_atomically(folder / "summary.json", json.dumps(summary.as_dict(told), indent=1))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+    )
+    environment.filters.update(mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}")
+    page = environment.get_template("density.html.j2").render(
+        manifest=told_by,
+        told=told,
+        engines=engines,
+        plots=plots.made,
+        answer={engine: answer(engine, told, told_by) for engine in engines},
+        hosts=hosts,
+        trials=sum(a.trials for a in told.arms.values()),
+        loud=sum(a.loud for a in told.arms.values()),
+        failed=[(a, why) for a in told.arms.values() for why in a.failed],
+        emulated=any(a.emulated for a in told.arms.values()),
+    )
+    target = folder / "index.html"
+    write_atomically(target, page)
+    return target
+
+
+def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
+    """The answer in three sentences: memory, what fits a budget, and what may not be read into it."""
+    arms = {name: arm for (e, name), arm in told.arms.items() if e == engine and arm.slope}
+    said = []
+    if arms:
+        costs = [f"{_mib(a.slope)} as {a.arm}" for a in sorted(arms.values(), key=lambda a: -_point(a.slope))]
+        said.append(f"One more {engine} database costs this host {', '.join(costs)}.")
+    best = [r for r in told.ratios if r.engine == engine and r.what.startswith("memory")]
+    if best:
+        told_ratios = [f"{r.top} {r.estimate.point:.1f} times {_span(r.estimate)}" for r in best]
+        said.append(f"Against a plain container that is {'; '.join(told_ratios)}.")
+    fits = [f"{max(r['n'] for r in a.fit)} as {a.arm}" for a in arms.values() if a.fit]
+    if fits:
+        budget = next(r["budget"] for a in arms.values() for r in a.fit)
+        said.append(f"An enforced budget of {budget / GIB:.1f} GiB holds {', '.join(fits)}.")
+    if any(a.emulated for a in arms.values()):
+        said.append(
+            "Virtual machines ran under emulation here: their memory is valid (QEMU's translation cache is capped "
+            "and shown apart), their processor time, latency and start times are the emulator's, in no headline."
+        )
+    if any(a.slope and a.slope.how == "range" for a in arms.values()):
+        said.append(
+            f"With {made['spec']['profile']['blocks']} blocks the brackets are ranges, not confidence intervals."
+        )
+    return said
+
+
+def _hosts(engine: str, told: Summary) -> list[tuple[float, list[Planned]]]:
+    kinds = [Kind(engine, engine, sum(fleet.DBOD.values()), 0.0, (), ())]
+    arms = [name for e, name in told.arms if e == engine]
+    return [
+        (size, [plan.one(arm, kinds, (size * GIB, size * CORES_PER_GIB), told, 10.0) for arm in arms])
+        for size in HOSTS
+    ]
+
+
+def _point(estimate: Estimate | None) -> float:
+    return estimate.point if estimate else 0.0
+
+
+def _mib(value: Estimate | float | None) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Estimate):
+        return f"{value.point / MIB:.0f} MiB [{value.low / MIB:.0f}, {value.high / MIB:.0f}]"
+    return f"{value / MIB:.1f}"
+
+
+def _span(value: Estimate) -> str:
+    return f"[{value.low:.2f}, {value.high:.2f}]"
+
+
+__all__ = ["Arm", "answer", "report"]
