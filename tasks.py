@@ -149,6 +149,52 @@ def image_boot(c: Context, distro: str = "debian13") -> None:
     show.line(standalone.boot(distro, show.note))
 
 
+@cli.task
+def density_bench(
+    c: Context,
+    engine: str = "mariadb",
+    arms: str = "",
+    budget: str = "",
+    quick: bool = False,
+    seed: int = 1,
+    out: str = "",
+    events: bool = False,
+) -> None:
+    """Measure how many databases fit, as VMs and as containers, under one memory budget (--quick: 15 minutes)."""
+    from lab import show
+    from lab.density import bench, profile
+    from lab.report import density
+
+    spec = profile.spec(cli.words(engine), cli.words(arms), budget, quick=quick, seed=seed)
+    show.line(str(density.report(bench.bench(spec, cli.folder(out, "density"), show.progress(events)))))
+
+
+@cli.task
+def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool = False) -> None:
+    """Bring a whole fleet up as containers on this host, every database answering, and take it down again."""
+    from lab import show
+    from lab.density import fleet as whole
+
+    show.line(str(whole.fleet(fleet, cli.folder(out, "fleet"), show.progress(events))))
+
+
+@cli.task
+def density_plan(c: Context, results: str, fleet: str = "dbod", host: str = "", arms: str = "") -> None:
+    """Plan the hosts that a fleet needs, from measured footprints: exact with its bound, first and best fit."""
+    from lab.density import plan
+
+    cli.emit([p.as_dict() for p in plan.plan(fleet, host, Path(results), cli.words(arms))])
+
+
+@cli.task
+def density_report(c: Context, results: str) -> None:
+    """Render a bench's page and plots again from its raw rows alone."""
+    from lab import show
+    from lab.report import density
+
+    show.line(str(density.report(Path(results))))
+
+
 @cli.spec_task
 def show_config(c: Context, merged: Merged) -> None:
     """Print every setting, its value and where that came from."""

@@ -12,6 +12,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,16 @@ def show_config(merged: Merged) -> dict[str, Any]:
 def emit(data: object) -> None:
     """JSON on standard output, alone."""
     print(jsonlib.dumps(data, indent=1, sort_keys=True))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A flag's comma-separated words."""
+    return tuple(word for word in text.split(",") if word)
+
+
+def folder(text: str, kind: str) -> Path:
+    """The folder that a flag names, else a new one under results/."""
+    return Path(text) if text else Path("results") / f"{kind}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
 
 
 def _help(metadata: Mapping[str, Any]) -> str:

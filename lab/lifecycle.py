@@ -9,6 +9,8 @@ from typing import Any
 from lab import dockerd, engine, process, settings, state
 from lab import logs as log_bundle
 from lab import status as status_now
+from lab.density import journal
+from lab.density.dockers import Dockers
 from lab.errors import BadValue, GaveUp, NoSuchLab
 from lab.firstdb import client_file
 from lab.home import Home, cache
@@ -154,6 +156,8 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
         found += engine.labelled(label)
     if not dry_run:
         if engine.usable() is None:
+            if label is None:
+                journal.sweep(Dockers("destroy"))
             engine.remove_labelled(label)
         if dockerd.stop(_silent):
             found.append("process dockerd (the lab had started it)")

@@ -215,17 +215,23 @@ class SpawnTestCase(DriverTestCase):
             daemon.find(key)["State"].update(Running=False, Status="exited", ExitCode=137, OOMKilled=True, Pid=0)
             return answer
 
-        with mock.patch.object(
-            base.fake_docker, "ROUTES", [("POST", r"/containers/([^/]+)/start", dies), *base.fake_docker.ROUTES]
-        ), self.assertRaisesRegex(exception.ImageUnacceptable, "ran out of the flavor's memory.*login: "):
+        with (
+            mock.patch.object(
+                base.fake_docker, "ROUTES", [("POST", r"/containers/([^/]+)/start", dies), *base.fake_docker.ROUTES]
+            ),
+            self.assertRaisesRegex(exception.ImageUnacceptable, "ran out of the flavor's memory.*login: "),
+        ):
             self.spawn()
         self.nothing_left()
 
     def test_a_silent_daemon_lets_nova_try_another_host(self):
         self.driver._containers._client = None
-        with mock.patch(
-            "docker.api.client.UnixHTTPAdapter", side_effect=base.requests.exceptions.ConnectionError("no socket")
-        ), self.assertRaisesRegex(errors.DockerUnreachable, "no socket"):
+        with (
+            mock.patch(
+                "docker.api.client.UnixHTTPAdapter", side_effect=base.requests.exceptions.ConnectionError("no socket")
+            ),
+            self.assertRaisesRegex(errors.DockerUnreachable, "no socket"),
+        ):
             self.driver.list_instances()
 
     def test_failed_plugging_fails_the_spawn(self):
