@@ -80,7 +80,7 @@ def spec(
     objective_ms: float = 0.0,
     answer_seconds: float = 300.0,
 ) -> Spec:
-    """Check what was asked for; no arms means all, no budget 1 GiB (``quick``) or 2. Raises: Unsupported, BadValue."""
+    """Check what was asked for; no arms: all; no budget: 1 GiB (``quick``) or 2. Raises: Unsupported, BadValue."""
     profile = QUICK if quick else FULL
     arm_names, budget = arm_names or arms.NAMES, budget or ("1GiB" if quick else "2GiB")
     engine.named(engines)
