@@ -10,7 +10,7 @@ import openstack.exceptions
 from openstack.connection import Connection
 
 from lab import sql, waits
-from lab.errors import GaveUp
+from lab.errors import GaveUp, LabError
 from lab.home import Home
 from lab.remote import Remote
 from lab.settings import LabSpec
@@ -58,8 +58,24 @@ class FirstDatabase:
             return False
 
     def make(self, note: Note) -> None:
-        """Create what is missing, then prove it: rows written, server restarted, rows read back."""
+        """Create what is missing, then prove it: rows written, server restarted, rows read back.
+
+        A database that was proven before (its machine was halted, say) must come back with the rows that it had.
+        """
         trove = Trove(self.demo)
+        known = self.home.state.get(self._key) or {}
+        if known.get("proven") and known["id"] in {i["id"] for i in trove.instances()}:
+            waits.until(
+                f"{known['name']} to come back with its rows",
+                self.answers,
+                seconds=self.spec.database_timeout,
+                setting="database_timeout",
+                every=2.0,
+                describe=lambda: str(trove.instance(known["id"])["status"]),
+                transient=(openstack.exceptions.SDKException, LabError),
+                note=note,
+            )
+            return
         instance = self._instance(trove, note)
         known = self.home.state[self._key]
         if DATABASE not in trove.databases(instance):
