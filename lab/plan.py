@@ -11,6 +11,8 @@ from lab import catalog
 from lab.errors import Unsupported
 from lab.settings import AUTO, LabSpec
 
+PACKAGES_HYPERVISORS = ("kvm", "qemu", "docker")
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -64,6 +66,16 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     decided = dataclasses.replace(spec, **values)
     if decided.hypervisor == "kvm" and not facts.kvm[0]:
         raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", "Leave out --hypervisor, or give qemu.")
+    if decided.installer == "packages" and decided.hypervisor not in PACKAGES_HYPERVISORS:
+        raise Unsupported(
+            f"The packages installer has no hypervisor {decided.hypervisor}.",
+            f"Give --hypervisor={' or '.join(PACKAGES_HYPERVISORS)}; ./inv render knows {decided.hypervisor}.",
+        )
+    if decided.hypervisor == "docker" and decided.provider != "docker":
+        raise Unsupported(
+            f"Containers under Nova are proven in a container machine, not with provider {decided.provider}.",
+            "Give --provider=docker, or another --hypervisor.",
+        )
     known.check(decided.distro, decided.release, decided.installer, decided.provider)
     return Plan(decided, tuple(choices))
 

@@ -1,0 +1,74 @@
+"""The plan: what is chosen, why, and what is refused with what works instead."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from lab import plan
+from lab.errors import Unsupported
+from lab.plan import Facts
+from lab.settings import LabSpec
+
+HERE = Facts(docker=(True, "an engine answers"), libvirt=(False, "none"), virtualbox=(False, "none"), kvm=(False, "no"))
+
+
+def choose(facts: Facts = HERE, **asked: str) -> dict[str, tuple[str, str]]:
+    decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)  # type: ignore[arg-type]
+    assert all(getattr(decided.spec, c.setting) == c.value for c in decided.choices)
+    return {c.setting: (c.value, c.why) for c in decided.choices}
+
+
+def test_defaults_of_a_host_without_kvm() -> None:
+    chosen = {key: value for key, (value, _) in choose().items()}
+    assert chosen == {
+        "provider": "docker",
+        "distro": "debian13",
+        "release": "2025.1",
+        "installer": "packages",
+        "hypervisor": "qemu",
+    }
+
+
+def test_kvm_is_taken_when_it_was_proven_and_says_so() -> None:
+    facts = dataclasses.replace(HERE, kvm=(True, "vmlinuz booted in 1.2 s"))
+    assert choose(facts)["hypervisor"] == ("kvm", "vmlinuz booted in 1.2 s")
+
+
+def test_a_host_without_docker_takes_the_next_provider() -> None:
+    facts = dataclasses.replace(HERE, docker=(False, "no right"), libvirt=(True, "libvirt answers"))
+    assert choose(facts)["provider"] == ("libvirt", "libvirt answers")
+
+
+def test_what_was_asked_for_is_taken_and_named() -> None:
+    assert choose(hypervisor="docker")["hypervisor"] == ("docker", "asked for (flag)")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"hypervisor": "kvm"}, "qemu"),
+        ({"hypervisor": "lxc"}, "docker"),
+        ({"provider": "libvirt"}, "doctor"),
+        ({"provider": "virtualbox"}, "doctor"),
+        ({"distro": "debian99"}, "Known"),
+        ({"distro": "centos7"}, "debian13"),
+        ({"release": "havana"}, "Known"),
+        ({"release": "icehouse"}, "2025.1"),
+        ({"distro": "ubuntu1404", "release": "icehouse", "provider": "docker"}, "2025.1"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_is_refused_with_what_does(asked: dict[str, str], words: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        choose(**asked)
+    assert words in caught.value.remedy
+
+
+def test_no_provider_at_all_tells_why_of_each() -> None:
+    facts = Facts((False, "no engine"), (False, "no libvirt"), (False, "no VBoxManage"), (False, ""))
+    with pytest.raises(Unsupported) as caught:
+        choose(facts)
+    for why in ("no engine", "no libvirt", "no VBoxManage"):
+        assert why in caught.value.cause
