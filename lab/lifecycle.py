@@ -152,7 +152,9 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
     found = [f"folder {cache()}"]
     if engine.usable() is None:
         found += engine.labelled(label)
+    found += clean.boxes()
     if not dry_run:
+        clean.remove_boxes()
         if engine.usable() is None:
             engine.remove_labelled(label)
         if dockerd.stop(_silent):
