@@ -154,7 +154,9 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
     found = [f"folder {cache()}"]
     if engine.usable() is None:
         found += engine.labelled(label)
+    found += clean.boxes()
     if not dry_run:
+        clean.remove_boxes()
         if engine.usable() is None:
             if label is None:
                 journal.sweep(Dockers("destroy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import psutil
@@ -12,9 +13,14 @@ from lab.errors import CommandFailed, TimedOut
 from lab.home import LABEL, Home
 from lab.machine import docker
 from lab.machine.vagrant import Vagrant
+from lab.machine.virtual import BOXES
 from lab.waits import Note
 
 VAGRANT_SECONDS = 120
+SLASH = "-VAGRANTSLASH-"
+"""How Vagrant writes the slash of a box's name in file names."""
+POOL = "default"
+"""vagrant-libvirt's storage pool."""
 PROGRAMS = ("qemu-system-", "ssh", "vagrant", "ruby")
 """Beginnings of the names of programs that the lab itself starts; a user's pager on a log is none of them."""
 
@@ -75,12 +81,41 @@ def _tell_vagrant(home: Home) -> None:
                 known.destroy()
 
 
+def boxes() -> list[str]:
+    """Our boxes: those that Vagrant keeps, and their copies in libvirt's pool, which Vagrant forgets there."""
+    return [f"box {name}" for name in _vagrant_boxes()] + [f"volume {name}" for name in _volumes()]
+
+
+def remove_boxes() -> None:
+    """Remove what ``boxes`` lists."""
+    for name in _vagrant_boxes():
+        process.run("vagrant", "box", "remove", "--force", "--all", name, cwd=Path("/"), timeout=VAGRANT_SECONDS)
+    for name in _volumes():
+        _virsh("vol-delete", "--pool", POOL, name)
+
+
 def domains(name: str) -> list[str]:
     """libvirt's machines of that name (vagrant-libvirt names them after the machine)."""
+    return [line for line in _listed("list", "--all", "--name") if line == name]
+
+
+def _vagrant_boxes() -> list[str]:
+    folder = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d") / "boxes"
+    mark = BOXES.replace("/", SLASH)
+    return sorted(p.name.replace(SLASH, "/") for p in folder.glob(f"{mark}*"))
+
+
+def _volumes() -> list[str]:
+    mark = BOXES.replace("/", SLASH)
+    return [line.split()[0] for line in _listed("vol-list", "--pool", POOL) if line.startswith(mark)]
+
+
+def _listed(*words: str) -> list[str]:
+    """The lines that virsh prints; none where libvirt does not run."""
     if not process.have("virsh") or not Path("/run/libvirt").exists():
         return []
-    listed = process.run("virsh", "-c", "qemu:///system", "list", "--all", "--name", check=False, timeout=20)
-    return [line.strip() for line in listed.stdout.splitlines() if line.strip() == name]
+    told = process.run("virsh", "-c", "qemu:///system", *words, check=False, timeout=20)
+    return [line.strip() for line in told.stdout.splitlines()]
 
 
 def _virsh(*words: str) -> None:

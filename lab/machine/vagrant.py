@@ -54,15 +54,19 @@ class Vagrant:
         self._home = home
         self._provider = provider
         self._seconds = seconds
-        environment = {
-            "LAB_MACHINE": str(home.path / "machine.json"),
-            "VAGRANT_DOTFILE_PATH": str(self.dotfiles),
-            "VAGRANT_DEFAULT_PROVIDER": provider,
+        quiet = {
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
         }
-        self._vagrant: Any = _Vagrant(PROJECT, environment, home.log("vagrant"), seconds)
+        ours = {
+            "LAB_MACHINE": str(home.path / "machine.json"),
+            "VAGRANT_DOTFILE_PATH": str(self.dotfiles),
+            "VAGRANT_DEFAULT_PROVIDER": provider,
+        }
+        self._vagrant: Any = _Vagrant(PROJECT, {**quiet, **ours}, home.log("vagrant"), seconds)
+        # boxes are no machine's: with a Vagrantfile in reach, Vagrant would want its description
+        self._boxes: Any = _Vagrant(Path("/"), quiet, home.log("vagrant"), seconds)
 
     @property
     def dotfiles(self) -> Path:
@@ -113,13 +117,8 @@ class Vagrant:
 
     def add_box(self, name: str, box: Path) -> None:
         """Make a box file known under ``name`` (kept once per content, since the name carries its checksum)."""
-        if not any(known.name == name for known in self._vagrant.box_list()):
-            self._vagrant.box_add(name, str(box), provider=self._provider, force=True)
-
-    def remove_box(self, name: str) -> None:
-        """Forget a box."""
-        if any(known.name == name for known in self._vagrant.box_list()):
-            self._vagrant.box_remove(name, self._provider)
+        if not any(known.name == name for known in self._boxes.box_list()):
+            self._boxes.box_add(name, str(box), provider=self._provider, force=True)
 
     def validate(self) -> None:
         """Let Vagrant judge the Vagrantfile with this lab's description. Raises: CommandFailed."""

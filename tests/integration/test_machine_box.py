@@ -12,7 +12,7 @@ from lab import process
 from lab.errors import CommandFailed
 from lab.guest import proof
 from lab.home import Home
-from lab.machine import Wanted, box, image, keys, network, seed
+from lab.machine import Wanted, box, clean, image, keys, network, seed
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import VirtualMachine
 from lab.remote import Address, Remote
@@ -114,3 +114,18 @@ def test_without_the_lab_the_vagrantfile_says_what_is_missing(tmp_path: Path) ->
     ended = process.run("vagrant", "validate", cwd=PROJECT, env={"VAGRANT_DOTFILE_PATH": str(tmp_path)}, check=False)
     assert not ended.ok
     assert "LAB_MACHINE is not set" in ended.stderr + ended.stdout
+
+
+def test_boxes_are_added_once_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
+    home = Home("itest-x", tmp_path)
+    home.make()
+    empty = tmp_path / "empty.qcow2"
+    process.run("qemu-img", "create", "-q", "-f", "qcow2", empty, "1G")
+    vagrant = Vagrant(home, "libvirt", 120)
+    for _ in range(2):
+        vagrant.add_box("trove-lab/empty", box.package(empty, "libvirt"))
+    assert process.run("vagrant", "box", "list").stdout.split()[:2] == ["trove-lab/empty", "(libvirt,"]
+    assert "box trove-lab/empty" in clean.boxes()
+    clean.remove_boxes()
+    assert clean.boxes() == []
