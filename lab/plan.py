@@ -81,18 +81,22 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
 
 
 def _provider(spec: LabSpec, facts: Facts) -> Choice:
+    if spec.provider == "virtualbox":
+        raise Unsupported(
+            "The lab's box is not packed for VirtualBox yet; only the Vagrantfile knows it.",
+            "Give --provider=docker or libvirt.",
+        )
     if spec.provider != AUTO:
         usable, why = getattr(facts, spec.provider)
         if not usable:
             raise Unsupported(f"Provider {spec.provider} cannot be used here: {why}.", "./inv doctor shows what can.")
         return Choice("provider", spec.provider, why)
-    for name in ("docker", "libvirt", "virtualbox"):
+    for name in ("docker", "libvirt"):
         usable, why = getattr(facts, name)
         if usable:
             return Choice("provider", name, why)
     raise Unsupported(
-        "No provider can be used here: "
-        + "; ".join(getattr(facts, n)[1] for n in ("docker", "libvirt", "virtualbox")),
+        f"No provider can be used here: {facts.docker[1]}; {facts.libvirt[1]}.",
         "./inv doctor shows what each lacks.",
     )
 
