@@ -77,7 +77,7 @@ class Recipe:
             process.run(*process.as_root("sh", FOLDER / "tree.sh", full, small), log=log)
             yield full, small
         finally:
-            process.run(*process.as_root("rm", "-rf", work))
+            process.run(*process.as_root("rm", "-rf", "--one-file-system", work))
 
 
 def _keep_kernel(full: Path) -> None:

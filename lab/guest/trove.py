@@ -69,7 +69,7 @@ class Recipe:
             self.tree(work / "root", tags, note, log, seconds)
             yield work / "root"
         finally:
-            process.run(*process.as_root("rm", "-rf", work))
+            process.run(*process.as_root("rm", "-rf", "--one-file-system", work))
 
     def tree(self, root: Path, tags: list[str], note: Note, log: Path, seconds: float) -> None:
         """The root filesystem, without what only a disk needs; a container guest starts from it as well."""

@@ -70,7 +70,9 @@ def test_containers_bring_their_files_and_leave_those_of_emulation() -> None:
 
 def test_the_driver_lands_where_nova_looks_for_it() -> None:
     there = {file.path for file in render.driver()}
-    assert {"/usr/lib/python3/dist-packages/nova/virt/docker/" + name for name in ("__init__.py", "driver.py")} < there
+    assert {
+        "/usr/lib/python3/dist-packages/nova/virt/docker/" + name for name in ("__init__.py", "driver.py")
+    } < there
 
 
 @pytest.mark.parametrize("kind", SITES)
