@@ -158,6 +158,6 @@ def show_config(c: Context, merged: Merged) -> None:
 @cli.task
 def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:
     """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k)."""
-    from lab import testrun
+    from lab import show, testrun
 
-    testrun.run(everything=all, unit=unit, only=only)
+    testrun.run(everything=all, unit=unit, only=only, note=show.note)

@@ -58,6 +58,8 @@ TOOLS = (
     Tool("guest", "qemu-img", "qemu-utils", "qemu-img"),
     Tool("guest", "qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
     Tool("guest", "mke2fs", "e2fsprogs", "e2fsprogs"),
+    Tool("tests", "shellcheck", "shellcheck", "ShellCheck"),
+    Tool("tests", "mariadb", "mariadb-client-core", "mariadb"),
 )
 
 

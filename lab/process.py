@@ -81,7 +81,7 @@ def run(
             sink.write(f"+ {shlex.join(words)}\n")
             sink.flush()
         child = subprocess.Popen(
-            words,
+            [*_with_us("TERM"), *words],
             cwd=cwd,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
@@ -160,6 +160,11 @@ def tail(log: Path | None, lines: int = LAST_LINES) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 16384))
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def _with_us(number: str) -> list[str]:
+    """Words before a command that make the kernel send it a signal when we are killed."""
+    return ["setpriv", "--pdeathsig", number] if have("setpriv") else []
 
 
 def _end(child: subprocess.Popen[str]) -> None:

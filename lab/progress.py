@@ -11,6 +11,9 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.status import Status
 
+NOTE_SECONDS = 10
+"""Between two notes of one step where there is no live line."""
+
 
 class Progress(Protocol):
     """Receives a run's events; called from several threads. Seconds are wall seconds of the step."""
@@ -37,6 +40,7 @@ class People:
         self._titles: dict[str, str] = {}
         self._notes: dict[str, str] = {}
         self._starts: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._guard = threading.Lock()
         self._status: Status | None = None
         if self._console.is_terminal:
@@ -52,12 +56,14 @@ class People:
             self._draw()
 
     def note(self, step: str, text: str) -> None:
-        """Show what it waits for in the live line; off a terminal, only when it changes."""
+        """Show what it waits for in the live line; off a terminal, when it changes and not more often than a log
+        bears."""
         with self._guard:
             if self._notes.get(step) == text or step not in self._titles:
                 return
             self._notes[step] = text
-            if self._status is None:
+            if self._status is None and monotonic() - self._told.get(step, 0) >= NOTE_SECONDS:
+                self._told[step] = monotonic()
                 self._console.print(f"{self._clock()}   {step}: {text}", style="dim")
             self._draw()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import socket
 import threading
@@ -19,6 +20,9 @@ from lab.errors import CommandFailed, SshFailed, TimedOut
 from lab.process import LAST_LINES, Argument, Finished
 
 CONNECT_SECONDS = 30
+# its threads log what we raise as SshFailed anyway, with a traceback
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
 
 
 @dataclass(frozen=True)

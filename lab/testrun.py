@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from lab import process
-from lab.home import PROJECT
+from lab import host, process
+from lab.home import PROJECT, cache
+from lab.machine.providers import NEEDS
+from lab.waits import Note
 
 
-def run(*, everything: bool, unit: bool, only: str) -> None:
-    """Become pytest. Raises: MissingTools, if what integration needs cannot be installed here."""
+def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
+    """Become pytest. Raises: MissingTools, if what the real-machine tests need cannot be installed here."""
+    if not unit:
+        host.ensure((*NEEDS["docker"], "tests"), note, cache() / "tests.log")
     words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), str(PROJECT / "tests")]
     if unit:
         words += ["-m", "not integration and not e2e"]

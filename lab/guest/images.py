@@ -71,7 +71,7 @@ class Image:
             return False
         if record.get("mtime") == now.st_mtime_ns:
             return True
-        return bool(record) and digest(self.path) == record["sha256"]
+        return "sha256" in record and digest(self.path) == record["sha256"]
 
     def build(self, note: Note, log: Path, seconds: float) -> None:
         """Make the file unless it is whole: beside, then renamed. Raises: what the build raises."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -53,7 +52,7 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(note, log, seconds) as (full, small):
+        with self._trees(target.with_suffix(".work"), note, log, seconds) as (full, small):
             note("making the disk image")
             disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
             disk.build(target)
@@ -61,15 +60,16 @@ class Recipe:
 
     def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(note, log, seconds) as (_, small):
+        with self._trees(target.with_suffix(".work"), note, log, seconds) as (_, small):
             note("making the image archive")
             for name in ("sh", "sleep"):  # the driver's wait for the network runs before init installs the others
                 process.run(*process.as_root("ln", "-s", "busybox", small / "bin" / name))
             archive.write(small, target, volumes=[], log=log, seconds=seconds)
 
     @contextlib.contextmanager
-    def _trees(self, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
-        work = Path(tempfile.mkdtemp(prefix="smoke-", dir=cache()))
+    def _trees(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
+        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
+        work.mkdir()
         try:
             full, small = work / "full", work / "small"
             note("unpacking a kernel and busybox (mmdebstrap)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from lab.guest import archive, datastores
 from lab.guest.datastores import Datastore
 from lab.guest.disk import Disk
 from lab.guest.key import content
-from lab.home import PROJECT, cache
+from lab.home import PROJECT
 from lab.machine import rootfs
 from lab.waits import Note
 
@@ -50,21 +49,22 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(note, log, seconds) as root:
+        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
             note("making the disk image")
             Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
 
     def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(note, log, seconds) as root:
+        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
             note("making the image archive")
             # overlayfs does not stack on overlayfs: the guest's own Docker needs a volume
             archive.write(root, target, volumes=["/var/lib/docker"], log=log, seconds=seconds)
 
     @contextlib.contextmanager
-    def _tree(self, note: Note, log: Path, seconds: float) -> Iterator[Path]:
+    def _tree(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
-        work = Path(tempfile.mkdtemp(prefix="trove-guest-", dir=cache()))
+        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
+        work.mkdir()
         try:
             self.tree(work / "root", tags, note, log, seconds)
             yield work / "root"
