@@ -3,10 +3,9 @@
 import os
 
 from nova.virt import driver
+from nova.virt.docker import errors, privsep
 from oslo_concurrency import lockutils, processutils
 from oslo_utils import units
-
-from nova.virt.docker import errors, privsep
 
 
 def wanted(block_device_info):

@@ -3,21 +3,26 @@
 import os
 
 import nova.conf
-from nova import exception
-from nova import utils
-from nova.compute import power_state
-from nova.compute import task_states
+import os_vif
+from nova import exception, utils
+from nova.compute import power_state, task_states
 from nova.image import glance
 from nova.objects import fields
 from nova.virt import driver
+from nova.virt.docker import (
+    conf,  # noqa: F401  registers [docker]
+    configdrive,
+    containers,
+    disks,
+    errors,
+    host,
+    images,
+    network,
+    privsep,
+)
 from oslo_concurrency import processutils
 from oslo_log import log as logging
-from oslo_utils import excutils
-from oslo_utils import fileutils
-
-import os_vif
-from nova.virt.docker import conf  # noqa: F401  registers [docker]
-from nova.virt.docker import configdrive, containers, disks, errors, host, images, network, privsep
+from oslo_utils import excutils, fileutils
 
 try:
     EventTimeout = exception.InstanceEventTimeout
@@ -100,6 +105,9 @@ class DockerDriver(driver.ComputeDriver):
     def get_info(self, instance, use_cache=True):
         return self._containers.info_of(instance)
 
+    def cache_image(self, context, image_id):
+        return images.cache(self._containers.client, context, image_id)
+
     def get_console_output(self, context, instance):
         return self._containers.console(instance)
 
@@ -130,7 +138,7 @@ class DockerDriver(driver.ComputeDriver):
             with excutils.save_and_reraise_exception() as reraise:
                 try:
                     self.destroy(context, instance, network_info, block_device_info)
-                except Exception:  # noqa: BLE001  the first failure is the one to tell
+                except Exception:
                     LOG.exception("Cleaning up after a failed spawn failed too", instance=instance)
                 if isinstance(error, errors.DockerError):
                     # it would be refused on every other host too; so the user sees the reason
@@ -149,8 +157,9 @@ class DockerDriver(driver.ComputeDriver):
         static = containers.profile(instance.flavor) == "plain"
         events = network.events(network_info) if wait and CONF.vif_plugging_timeout else []
         try:
+            # by position: Nova 31 calls the third one deadline, Nova 33 timeout
             with self.virtapi.wait_for_instance_event(
-                instance, events, deadline=CONF.vif_plugging_timeout, error_callback=self._plugging_failed
+                instance, events, CONF.vif_plugging_timeout, self._plugging_failed
             ):
                 network.plug(instance, self._containers.start(instance), network_info, static)
         except EventTimeout:
@@ -287,16 +296,12 @@ class DockerDriver(driver.ComputeDriver):
     # Images
 
     def snapshot(self, context, instance, image_id, update_task_state):
-        try:
-            self._containers.get(instance)
-        except exception.InstanceNotFound as error:
-            raise exception.InstanceNotRunning(instance_id=instance.uuid) from error
+        if not self._containers.exists(instance):
+            raise exception.InstanceNotRunning(instance_id=instance.uuid)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         image = self._containers.commit(instance, f"nova-snapshot/{image_id}")
         try:
-            update_task_state(
-                task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD
-            )
+            update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
             service, image_id = glance.get_remote_image_service(context, image_id)
             metadata = {
                 "status": "active",

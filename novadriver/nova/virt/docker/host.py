@@ -14,7 +14,7 @@ CONF = nova.conf.CONF
 def version(text):
     """``26.1.5+dfsg1`` as Nova's integer: 26001005."""
     numbers = [int("".join(filter(str.isdigit, part)) or 0) for part in text.split("+")[0].split("-")[0].split(".")]
-    major, minor, patch = (numbers + [0, 0, 0])[:3]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
     return major * 1000000 + minor * 1000 + patch
 
 
@@ -26,8 +26,7 @@ def resources(info, containers):
         "vcpus": info["NCPU"],
         "vcpus_used": round(sum(c["HostConfig"]["NanoCpus"] for c in running) / 10**9),
         "memory_mb": info["MemTotal"] // units.Mi,
-        "memory_mb_used": CONF.reserved_host_memory_mb
-        + sum(c["HostConfig"]["Memory"] for c in running) // units.Mi,
+        "memory_mb_used": CONF.reserved_host_memory_mb + sum(c["HostConfig"]["Memory"] for c in running) // units.Mi,
         "local_gb": disk.total // units.Gi,
         "local_gb_used": disk.used // units.Gi,
         "disk_available_least": disk.free // units.Gi,

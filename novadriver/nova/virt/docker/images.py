@@ -1,5 +1,6 @@
 """Glance images in the Docker daemon: loaded once, named by Glance id and checksum, removed when unused."""
 
+import contextlib
 import io
 import json
 import os
@@ -7,14 +8,13 @@ import tarfile
 import tempfile
 
 import docker.errors
-from nova import exception
+import nova.conf
+from nova import exception, objects
 from nova.virt import images as glance
+from nova.virt.docker import errors
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
-
-import nova.conf
-from nova.virt.docker import errors
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -40,6 +40,16 @@ def ensure(client, context, image_meta):
         except docker.errors.ImageNotFound:
             _fetch(client, context, image_meta.id, reference)
     return reference
+
+
+def cache(client, context, image_id):
+    """Load an image before any instance wants it. Returns whether it was not yet there."""
+    image_meta = objects.ImageMeta.from_dict(glance.get_info(context, image_id))
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        client.images.get(name(image_meta))
+        return False
+    ensure(client, context, image_meta)
+    return True
 
 
 def _fetch(client, context, image_id, reference):
@@ -113,7 +123,8 @@ def is_archive(image_id, path):
             image_id=image_id, reason=f"not a tar archive that can be read to its end: {error}"
         ) from error
     raise exception.ImageUnacceptable(
-        image_id=image_id, reason="neither a docker save archive (manifest.json) nor a root file system (bin, etc, usr)"
+        image_id=image_id,
+        reason="neither a docker save archive (manifest.json) nor a root file system (bin, etc, usr)",
     )
 
 

@@ -4,14 +4,12 @@ import os
 
 import os_vif
 from nova import exception
-from nova.network import model
-from nova.network import os_vif_util
+from nova.network import model, os_vif_util
+from nova.virt.docker import privsep
 from os_vif import exception as os_vif_exception
 from os_vif import objects as os_vif_objects
 from oslo_concurrency import processutils
 from oslo_log import log as logging
-
-from nova.virt.docker import privsep
 
 LOG = logging.getLogger(__name__)
 
