@@ -5,17 +5,13 @@ import os
 
 import docker
 import docker.errors
-import nova.conf
 import requests.exceptions
 from nova import exception
 from nova.compute import power_state
 from nova.virt import hardware
 from nova.virt.docker import errors
-from oslo_log import log as logging
+from nova.virt.docker.conf import CONF
 from oslo_utils import units
-
-CONF = nova.conf.CONF
-LOG = logging.getLogger(__name__)
 
 UUID, NAME, HOST, PROJECT = "nova.uuid", "nova.name", "nova.host", "nova.project"
 CGROUPS = "/sys/fs/cgroup"
@@ -72,10 +68,8 @@ class Containers:
         """Every own container as Docker's inspect shows it; one that goes away meanwhile is left out."""
         found = []
         for container in self._own():
-            try:
+            with contextlib.suppress(docker.errors.NotFound):
                 found.append(self.client.api.inspect_container(container.id))
-            except docker.errors.NotFound:
-                continue
         return found
 
     @contextlib.contextmanager
@@ -86,11 +80,9 @@ class Containers:
 
     def exists(self, instance):
         """Whether the instance has a container."""
-        try:
-            with self.get(instance):
-                return True
-        except exception.InstanceNotFound:
-            return False
+        with contextlib.suppress(exception.InstanceNotFound), self.get(instance):
+            return True
+        return False
 
     def info_of(self, instance):
         """Nova's InstanceInfo."""
@@ -250,7 +242,7 @@ class Containers:
             try:
                 self.client.containers.get(container_name(instance)).remove(force=True, v=True)
             except docker.errors.NotFound:
-                LOG.debug("No container to remove", instance=instance)
+                pass  # an earlier removal, or a spawn that failed before
             except (requests.exceptions.ReadTimeout, docker.errors.APIError) as error:
                 # a removal that an earlier, killed nova-compute began
                 if "already in progress" not in str(error):

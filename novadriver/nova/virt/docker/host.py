@@ -2,13 +2,11 @@
 
 import shutil
 
-import nova.conf
 import os_resource_classes as orc
 from nova.objects import fields
+from nova.virt.docker.conf import CONF
 from oslo_serialization import jsonutils
 from oslo_utils import units
-
-CONF = nova.conf.CONF
 
 
 def version(text):

@@ -8,15 +8,14 @@ import tarfile
 import tempfile
 
 import docker.errors
-import nova.conf
 from nova import exception, objects
 from nova.virt import images as glance
 from nova.virt.docker import errors
+from nova.virt.docker.conf import CONF
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 REPOSITORY = "nova-glance"
