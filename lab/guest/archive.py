@@ -22,7 +22,9 @@ def write(tree: Path, target: Path, *, volumes: Sequence[str], log: Path, second
     """
     layer = target.with_suffix(".layer")
     process.run(
-        *process.as_root("tar", "--create", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name"),
+        *process.as_root(
+            "tar", "--create", "--one-file-system", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--sort=name"
+        ),
         "--pax-option=delete=atime,delete=ctime",
         *(f"--exclude={pattern}" for pattern in DISK_ONLY),
         f"--directory={tree}",

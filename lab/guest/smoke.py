@@ -52,7 +52,7 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(target, note, log, seconds) as (full, small):
+        with self._trees(target.with_suffix(".work"), note, log, seconds) as (full, small):
             note("making the disk image")
             disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
             disk.build(target)
@@ -60,16 +60,15 @@ class Recipe:
 
     def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(target, note, log, seconds) as (_, small):
+        with self._trees(target.with_suffix(".work"), note, log, seconds) as (_, small):
             note("making the image archive")
             for name in ("sh", "sleep"):  # the driver's wait for the network runs before init installs the others
                 process.run(*process.as_root("ln", "-s", "busybox", small / "bin" / name))
             archive.write(small, target, volumes=[], log=log, seconds=seconds)
 
     @contextlib.contextmanager
-    def _trees(self, target: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
-        work = target.with_suffix(".work")
-        process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
+    def _trees(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
+        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
         work.mkdir()
         try:
             full, small = work / "full", work / "small"
@@ -78,7 +77,7 @@ class Recipe:
             process.run(*process.as_root("sh", FOLDER / "tree.sh", full, small), log=log)
             yield full, small
         finally:
-            process.run(*process.as_root("rm", "-rf", work))
+            process.run(*process.as_root("rm", "-rf", "--one-file-system", work))
 
 
 def _keep_kernel(full: Path) -> None:

@@ -49,28 +49,27 @@ class Recipe:
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(target, note, log, seconds) as root:
+        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
             note("making the disk image")
             Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
 
     def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(target, note, log, seconds) as root:
+        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
             note("making the image archive")
             # overlayfs does not stack on overlayfs: the guest's own Docker needs a volume
             archive.write(root, target, volumes=["/var/lib/docker"], log=log, seconds=seconds)
 
     @contextlib.contextmanager
-    def _tree(self, target: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
+    def _tree(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
-        work = target.with_suffix(".work")
-        process.run(*process.as_root("rm", "-rf", work))  # of a build that was killed
+        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
         work.mkdir()
         try:
             self.tree(work / "root", tags, note, log, seconds)
             yield work / "root"
         finally:
-            process.run(*process.as_root("rm", "-rf", work))
+            process.run(*process.as_root("rm", "-rf", "--one-file-system", work))
 
     def tree(self, root: Path, tags: list[str], note: Note, log: Path, seconds: float) -> None:
         """The root filesystem, without what only a disk needs; a container guest starts from it as well."""

@@ -66,6 +66,9 @@ def make(wanted: Recipe, target: Path, log: Path, seconds: float) -> None:
     """Run mmdebstrap into ``target``: a ``.tar``, or a directory. Raises: CommandFailed, DiskFull, TimedOut."""
     process.run(
         *process.as_root(
+            # what mmdebstrap mounts goes with its namespace: its own umount fails when the tree is busy
+            "unshare",
+            "--mount",
             # on disk, and without the nodev and the smallness that /tmp has on many hosts
             "env",
             "TMPDIR=/var/tmp",

@@ -78,15 +78,14 @@ def install(test):
     """Put the fakes in place for a Nova test case. Returns (daemon, host)."""
     daemon, host = Daemon(), Host()
     patches = [
-        mock.patch("docker.api.client.UnixHTTPAdapter", lambda *a, **k: Transport(daemon)),
+        mock.patch("docker.api.client.UnixHTTPAdapter", return_value=Transport(daemon)),
         mock.patch("nova.virt.images.fetch", lambda context, image_id, path: docker_save(path)),
         mock.patch("os_vif.plug"),
         mock.patch("os_vif.unplug"),
         mock.patch("nova.virt.docker.network.present", lambda dev: dev in host.devs),
     ]
-    for name in dir(host):
-        if not name.startswith("_") and callable(getattr(host, name)):
-            patches.append(mock.patch(f"nova.virt.docker.privsep.{name}", getattr(host, name)))
+    rooted = (name for name in dir(host) if not name.startswith("_") and callable(getattr(host, name)))
+    patches += [mock.patch(f"nova.virt.docker.privsep.{name}", getattr(host, name)) for name in rooted]
     for patch in patches:
         patch.start()
         test.addCleanup(patch.stop)

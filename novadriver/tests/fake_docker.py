@@ -21,7 +21,7 @@ class Daemon:
         self.info = copy.deepcopy(RECORDED["info"])
         self.containers, self.images, self.volumes = {}, {}, {}
         self.requests, self.failures = [], {}
-        self.next_pid = 4000
+        self.next_pid, self.silent = 4000, False
 
     def answer(self, method, path, query, body):
         for (verb, pattern), (status, content) in self.failures.items():
@@ -237,6 +237,8 @@ class Transport(BaseAdapter):
         self.daemon = daemon
 
     def send(self, request, **kwargs):
+        if self.daemon.silent:
+            raise requests.exceptions.ConnectionError("no such socket")
         url = urlsplit(request.url)
         path = re.sub(r"^/v1\.\d+", "", url.path)
         query, body = parse_qs(url.query), request.body

@@ -1,5 +1,3 @@
 """Instances as Docker containers: ``compute_driver = docker.DockerDriver``."""
 
-from nova.virt.docker.driver import DockerDriver
-
-__all__ = ["DockerDriver"]
+from nova.virt.docker.driver import DockerDriver as DockerDriver

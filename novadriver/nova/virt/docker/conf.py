@@ -17,19 +17,18 @@ OPTS = [
             ("plain", "Docker's own confinement. For ordinary application images."),
             (
                 "system",
-                "systemd as PID 1 and a nested dockerd: all capabilities, no seccomp or AppArmor, the cgroup tree "
-                "writable. Root in such a container is root on the host. For guests that you trust.",
+                "systemd as PID 1, a nested dockerd: all capabilities, no seccomp or AppArmor. Root in it "
+                "is root on the host: for guests that you trust.",
             ),
         ],
-        help="Confinement of instances whose flavor has no extra spec docker:profile. Only operators write flavors, "
-        "so no tenant can choose the weaker profile.",
+        help="Confinement of instances whose flavor has no extra spec docker:profile (only operators write flavors).",
     ),
     cfg.IntOpt("pids_limit", default=4096, min=16, help="The most processes and threads one instance may have."),
     cfg.IntOpt("console_mb", default=4, min=1, help="MiB of console output kept per instance."),
     cfg.StrOpt(
         "network_host",
-        help="The host name that Neutron's agent on this machine reports. Needed where it differs from [DEFAULT] host, "
-        "that is, where a second nova-compute runs beside the one that carries the machine's name.",
+        help="The host name that Neutron's agent on this machine reports, where it is not [DEFAULT] host: beside "
+        "another nova-compute that carries the machine's name.",
     ),
     cfg.DictOpt("labels", default={}, help="Labels added to every container and volume that the driver makes."),
 ]

@@ -1,21 +1,17 @@
 """Instances as containers: how one is made from an instance and a flavor, found, started, stopped and removed."""
 
+import contextlib
 import os
 
-import nova.conf
+import docker
+import docker.errors
 import requests.exceptions
 from nova import exception
 from nova.compute import power_state
 from nova.virt import hardware
 from nova.virt.docker import errors
-from oslo_log import log as logging
+from nova.virt.docker.conf import CONF
 from oslo_utils import units
-
-import docker
-import docker.errors
-
-CONF = nova.conf.CONF
-LOG = logging.getLogger(__name__)
 
 UUID, NAME, HOST, PROJECT = "nova.uuid", "nova.name", "nova.host", "nova.project"
 CGROUPS = "/sys/fs/cgroup"
@@ -72,35 +68,29 @@ class Containers:
         """Every own container as Docker's inspect shows it; one that goes away meanwhile is left out."""
         found = []
         for container in self._own():
-            try:
+            with contextlib.suppress(docker.errors.NotFound):
                 found.append(self.client.api.inspect_container(container.id))
-            except docker.errors.NotFound:
-                continue
         return found
 
+    @contextlib.contextmanager
     def get(self, instance):
-        """The instance's container. Raises: InstanceNotFound."""
+        """The instance's container, with the SDK's errors turned into Nova's. Raises: InstanceNotFound."""
         with errors.translated(instance):
-            return self.client.containers.get(container_name(instance))
+            yield self.client.containers.get(container_name(instance))
 
     def exists(self, instance):
         """Whether the instance has a container."""
-        try:
-            self.get(instance)
-        except exception.InstanceNotFound:
-            return False
-        return True
+        with contextlib.suppress(exception.InstanceNotFound), self.get(instance):
+            return True
+        return False
 
     def info_of(self, instance):
         """Nova's InstanceInfo."""
-        container = self.get(instance)
-        state = container.attrs["State"]
-        if state["Paused"]:
-            found = power_state.PAUSED
-        elif state["Running"]:
-            found = power_state.RUNNING
-        else:
-            found = power_state.CRASHED if state["Dead"] else power_state.SHUTDOWN
+        with self.get(instance) as container:
+            state = container.attrs["State"]
+        found = power_state.CRASHED if state["Dead"] else power_state.SHUTDOWN
+        if state["Running"]:
+            found = power_state.PAUSED if state["Paused"] else power_state.RUNNING
         return hardware.InstanceInfo(state=found, internal_id=container.id)
 
     def create(self, instance, image, devices, seed, last_interface):
@@ -186,78 +176,64 @@ class Containers:
 
     def update_limits(self, instance):
         """Give the container the limits of the instance's flavor (it must not be running)."""
-        limits, container = self._limits(instance.flavor), self.get(instance)
-        with errors.translated(instance):
-            # the SDK's own update knows no NanoCpus
-            keys = {"mem_limit": "Memory", "memswap_limit": "MemorySwap", "nano_cpus": "NanoCpus"}
-            data = {keys[key]: value for key, value in limits.items() if key in keys}
+        # the SDK's own update knows no NanoCpus
+        keys = {"mem_limit": "Memory", "memswap_limit": "MemorySwap", "nano_cpus": "NanoCpus"}
+        data = {keys[key]: value for key, value in self._limits(instance.flavor).items() if key in keys}
+        with self.get(instance) as container:
             api = self.client.api
             api._raise_for_status(api._post_json(api._url("/containers/{0}/update", container.id), data=data))
 
     def start(self, instance):
         """Start it and return the host's process id of its init."""
-        container = self.get(instance)
-        with errors.translated(instance):
+        with self.get(instance) as container:
             container.start()
-            container.reload()
-        return container.attrs["State"]["Pid"]
+        return self.pid(instance)
 
     def pid(self, instance):
         """The host's process id of its init, 0 when it does not run."""
-        return self.get(instance).attrs["State"]["Pid"]
+        with self.get(instance) as container:
+            return container.attrs["State"]["Pid"]
 
     def check_alive(self, instance):
         """See that it still runs after its start.
 
         :raises ImageUnacceptable: it ended; the reason is the exit code with the last line of its console
         """
-        container = self.get(instance)
-        state = container.attrs["State"]
-        if state["Running"]:
-            return
-        with errors.translated(instance):
-            lines = container.logs(tail=1).decode(errors="replace").strip()
-        reason = (
-            "it ran out of the flavor's memory" if state["OOMKilled"] else f"it ended with code {state['ExitCode']}"
-        )
+        with self.get(instance) as container:
+            state = container.attrs["State"]
+            if state["Running"]:
+                return
+            last = container.logs(tail=1).decode(errors="replace").strip() or "empty"
+        why = "it ran out of the flavor's memory" if state["OOMKilled"] else f"it ended with code {state['ExitCode']}"
         raise exception.ImageUnacceptable(
-            image_id=instance.image_ref,
-            reason=f"the container did not stay up: {reason}. Console: {lines or 'empty'}",
+            image_id=instance.image_ref, reason=f"the container did not stay up: {why}. Console: {last}"
         )
 
     def stop(self, instance, timeout):
         """Stop it: ``timeout`` seconds for the guest to do so itself, then kill."""
-        container = self.get(instance)
-        if container.status == "paused":
-            with errors.translated(instance):
-                container.unpause()
-        with errors.translated(instance):
-            # the SDK's own read timeout does not know how long the guest may take
+        self.unpause(instance)
+        with self.get(instance) as container:
             container.stop(timeout=timeout)
 
     def pause(self, instance):
         """Freeze every process."""
-        container = self.get(instance)
-        with errors.translated(instance):
+        with self.get(instance) as container:
             container.pause()
 
     def unpause(self, instance):
         """Thaw; a container that is not frozen is left alone."""
-        container = self.get(instance)
-        if container.status == "paused":
-            with errors.translated(instance):
+        with self.get(instance) as container:
+            if container.status == "paused":
                 container.unpause()
 
     def console(self, instance):
         """The end of what the guest wrote to its console, one character per byte: Nova encodes it back so."""
-        container = self.get(instance)
-        with errors.translated(instance):
+        with self.get(instance) as container:
             return container.logs(tail=10000).decode("latin-1")
 
     def commit(self, instance, repository):
         """An image of the root file system as it is now (volumes and ephemeral disks are not in it)."""
-        container = self.get(instance)
-        with errors.translated(instance):
+        with self.get(instance) as container:
             return container.commit(repository=repository, pause=container.status == "running")
 
     def remove(self, instance):
@@ -266,7 +242,7 @@ class Containers:
             try:
                 self.client.containers.get(container_name(instance)).remove(force=True, v=True)
             except docker.errors.NotFound:
-                LOG.debug("No container to remove", instance=instance)
+                pass  # an earlier removal, or a spawn that failed before
             except (requests.exceptions.ReadTimeout, docker.errors.APIError) as error:
                 # a removal that an earlier, killed nova-compute began
                 if "already in progress" not in str(error):

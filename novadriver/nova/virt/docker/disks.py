@@ -20,11 +20,7 @@ def wanted(block_device_info):
     disks = driver.block_device_info_get_ephemerals(block_device_info)
     if any(disk.get("encrypted") for disk in disks):
         raise errors.NotSupported(reason="encrypted ephemeral disks")
-    return [(_full(disk["device_name"]), disk["size"]) for disk in disks]
-
-
-def _full(name):
-    return name if name.startswith("/dev/") else f"/dev/{name}"
+    return [("/dev/" + disk["device_name"].removeprefix("/dev/"), disk["size"]) for disk in disks]
 
 
 def _file(directory, index):

@@ -2,24 +2,13 @@
 
 import os
 
-import nova.conf
 import os_vif
 from nova import exception, utils
 from nova.compute import power_state, task_states
 from nova.image import glance
-from nova.objects import fields
 from nova.virt import driver
-from nova.virt.docker import (
-    conf,  # noqa: F401  registers [docker]
-    configdrive,
-    containers,
-    disks,
-    errors,
-    host,
-    images,
-    network,
-    privsep,
-)
+from nova.virt.docker import configdrive, containers, disks, errors, host, images, network, privsep
+from nova.virt.docker.conf import CONF
 from oslo_concurrency import processutils
 from oslo_log import log as logging
 from oslo_utils import excutils, fileutils
@@ -29,7 +18,6 @@ try:
 except AttributeError:  # Nova < 33 waits with eventlet
     from eventlet.timeout import Timeout as EventTimeout
 
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -99,11 +87,13 @@ class DockerDriver(driver.ComputeDriver):
     def instance_exists(self, instance):
         return self._containers.exists(instance)
 
-    def instance_on_disk(self, instance):
-        return self._containers.exists(instance)
+    instance_on_disk = instance_exists
 
     def get_info(self, instance, use_cache=True):
         return self._containers.info_of(instance)
+
+    def cache_image(self, context, image_id):
+        return images.cache(self._containers.client, context, image_id)
 
     def get_console_output(self, context, instance):
         return self._containers.console(instance)
@@ -154,8 +144,9 @@ class DockerDriver(driver.ComputeDriver):
         static = containers.profile(instance.flavor) == "plain"
         events = network.events(network_info) if wait and CONF.vif_plugging_timeout else []
         try:
+            # by position: Nova 31 calls the third one deadline, Nova 33 timeout
             with self.virtapi.wait_for_instance_event(
-                instance, events, deadline=CONF.vif_plugging_timeout, error_callback=self._plugging_failed
+                instance, events, CONF.vif_plugging_timeout, self._plugging_failed
             ):
                 network.plug(instance, self._containers.start(instance), network_info, static)
         except EventTimeout:
@@ -259,14 +250,13 @@ class DockerDriver(driver.ComputeDriver):
     def migrate_disk_and_power_off(
         self, context, instance, dest, flavor, network_info, block_device_info=None, timeout=0, retry_interval=0
     ):  # fmt: skip
+        refused, before = None, instance.flavor
         if dest != self.get_host_ip_addr():
-            raise exception.InstanceFaultRollback(
-                inner_exception=errors.NotSupported(reason="moving a container to another host")
-            )
-        if flavor.ephemeral_gb < instance.flavor.ephemeral_gb or flavor.root_gb < instance.flavor.root_gb:
-            raise exception.InstanceFaultRollback(
-                inner_exception=exception.ResizeError(reason="a disk cannot become smaller")
-            )
+            refused = "moving a container to another host"
+        elif flavor.ephemeral_gb < before.ephemeral_gb or flavor.root_gb < before.root_gb:
+            refused = "making a disk smaller"
+        if refused:
+            raise exception.InstanceFaultRollback(inner_exception=errors.NotSupported(reason=refused))
         self.power_off(instance, timeout, retry_interval)
         return ""
 
@@ -292,10 +282,8 @@ class DockerDriver(driver.ComputeDriver):
     # Images
 
     def snapshot(self, context, instance, image_id, update_task_state):
-        try:
-            self._containers.get(instance)
-        except exception.InstanceNotFound as error:
-            raise exception.InstanceNotRunning(instance_id=instance.uuid) from error
+        if not self._containers.exists(instance):
+            raise exception.InstanceNotRunning(instance_id=instance.uuid)
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         image = self._containers.commit(instance, f"nova-snapshot/{image_id}")
         try:
@@ -305,12 +293,7 @@ class DockerDriver(driver.ComputeDriver):
                 "status": "active",
                 "disk_format": "raw",
                 "container_format": "docker",
-                "properties": {
-                    "image_location": "snapshot",
-                    "image_state": "available",
-                    "owner_id": instance.project_id,
-                    "hypervisor_type": fields.HVType.DOCKER,
-                },
+                "properties": {"image_location": "snapshot", "image_state": "available"},
             }
             with utils.tempdir(dir=CONF.instances_path) as directory:
                 path = os.path.join(directory, "snapshot.tar")

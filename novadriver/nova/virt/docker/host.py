@@ -2,19 +2,17 @@
 
 import shutil
 
-import nova.conf
 import os_resource_classes as orc
 from nova.objects import fields
+from nova.virt.docker.conf import CONF
 from oslo_serialization import jsonutils
 from oslo_utils import units
-
-CONF = nova.conf.CONF
 
 
 def version(text):
     """``26.1.5+dfsg1`` as Nova's integer: 26001005."""
     numbers = [int("".join(filter(str.isdigit, part)) or 0) for part in text.split("+")[0].split("-")[0].split(".")]
-    major, minor, patch = (numbers + [0, 0, 0])[:3]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
     return major * 1000000 + minor * 1000 + patch
 
 

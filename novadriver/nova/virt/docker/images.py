@@ -1,22 +1,21 @@
 """Glance images in the Docker daemon: loaded once, named by Glance id and checksum, removed when unused."""
 
+import contextlib
 import io
 import json
 import os
 import tarfile
 import tempfile
 
-import nova.conf
-from nova import exception
+import docker.errors
+from nova import exception, objects
 from nova.virt import images as glance
 from nova.virt.docker import errors
+from nova.virt.docker.conf import CONF
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
-import docker.errors
-
-CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 REPOSITORY = "nova-glance"
@@ -40,6 +39,16 @@ def ensure(client, context, image_meta):
         except docker.errors.ImageNotFound:
             _fetch(client, context, image_meta.id, reference)
     return reference
+
+
+def cache(client, context, image_id):
+    """Load an image before any instance wants it. Returns whether it was not yet there."""
+    image_meta = objects.ImageMeta.from_dict(glance.get_info(context, image_id))
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        client.images.get(name(image_meta))
+        return False
+    ensure(client, context, image_meta)
+    return True
 
 
 def _fetch(client, context, image_id, reference):

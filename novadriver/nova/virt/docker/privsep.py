@@ -15,14 +15,8 @@ context = priv_context.PrivContext(
     cfg_section="docker_privsep",
     pypath=__name__ + ".context",
     capabilities=[
-        caps.CAP_NET_ADMIN,
-        caps.CAP_SYS_ADMIN,
-        caps.CAP_SYS_PTRACE,
-        caps.CAP_MKNOD,
-        caps.CAP_CHOWN,
-        caps.CAP_DAC_OVERRIDE,
-        caps.CAP_DAC_READ_SEARCH,
-        caps.CAP_FOWNER,
+        *(caps.CAP_NET_ADMIN, caps.CAP_SYS_ADMIN, caps.CAP_SYS_PTRACE, caps.CAP_MKNOD),
+        *(caps.CAP_CHOWN, caps.CAP_DAC_OVERRIDE, caps.CAP_DAC_READ_SEARCH, caps.CAP_FOWNER),
     ],
 )
 
@@ -54,8 +48,7 @@ def add_veth(host_dev, guest_dev, mac, mtu, offload):
 def give_veth(guest_dev, pid, name, addresses, gateways):
     """Move ``guest_dev`` into the namespace of ``pid``, as ``name``.
 
-    The rename comes last: the guest's start waits for that name. A name that is taken is left to the guest's own
-    udev-less naming by the kernel: the caller passes a free one.
+    The rename comes last: the guest's start waits for that name.
     """
     processutils.execute("ip", "link", "set", guest_dev, "netns", str(pid))
     _in_netns(pid, "ip", "link", "set", "lo", "up")
@@ -91,8 +84,7 @@ def set_master(dev, bridge):
 def attach_loop(path, node):
     """Attach the file to a loop device, unless it is, and make ``node`` a device file for it.
 
-    The node lies beside the file, so that a container's configuration can name it for ever: the loop device's number
-    changes when the host restarts.
+    A container's configuration names the node for ever; the loop device's number changes when the host restarts.
     """
     device = _loop_of(path)
     if device is None:
@@ -111,17 +103,13 @@ def attach_loop(path, node):
 @context.entrypoint
 def refresh_loop(path):
     """Tell the loop device that its file has grown."""
-    device = _loop_of(path)
-    if device is not None:
-        processutils.execute("losetup", "--set-capacity", device)
+    _losetup_if_attached("--set-capacity", path)
 
 
 @context.entrypoint
 def detach_loop(path):
     """Detach the file from its loop device, if it is attached."""
-    device = _loop_of(path)
-    if device is not None:
-        processutils.execute("losetup", "--detach", device)
+    _losetup_if_attached("--detach", path)
 
 
 @context.entrypoint
@@ -133,6 +121,12 @@ def remove_tree(path):
 def _loop_of(path):
     out = processutils.execute("losetup", "--noheadings", "--output", "NAME", "--associated", path)[0].split()
     return out[0] if out else None
+
+
+def _losetup_if_attached(option, path):
+    device = _loop_of(path)
+    if device is not None:
+        processutils.execute("losetup", option, device)
 
 
 def _loops_in_use():
