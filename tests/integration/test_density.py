@@ -32,7 +32,8 @@ from lab.report import density
 pytestmark = pytest.mark.integration
 MIB = 1024 * 1024
 TINY = dataclasses.replace(
-    profile.QUICK, name="tiny", blocks=1, idle_blocks=1, levels=(1, 2), machine_levels=(1, 2), idle_seconds=2, window_seconds=4,
+    profile.QUICK, name="tiny", blocks=1, idle_blocks=1, levels=(1, 2), machine_levels=(1, 2), idle_seconds=2,
+    window_seconds=4,
     settle_seconds=3, ksm_seconds=5, fit_blocks=0, knee_blocks=0, noise_blocks=0, knee_limit=2, machine_knee_limit=1,
 )  # fmt: skip
 
