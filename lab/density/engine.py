@@ -18,8 +18,11 @@ HOME = "/srv"
 DATA = f"{HOME}/data"
 CONFIG = f"{HOME}/engine.cnf"
 MERGE = f"{HOME}/merge"
-FILES = 65536
-"""Open files that a server may have: engines size their caches by it, so it is the same in every arm."""
+FILES = 16384
+"""Open files that a server may have: engines size their caches by it, so it is the same in every arm.
+
+Low enough for a Docker daemon that may not raise limits (one without CAP_SYS_RESOURCE).
+"""
 UID = 1001
 """The images' database user (Trove's default database_service_uid)."""
 USER = "bench"
