@@ -104,8 +104,7 @@ def naive_files(baked: Baked) -> dict[str, bytes]:
     exports = "\n".join(f'Environment="{e}"' for e in baked.environment)
     unit = f"""[Unit]
 Description=The database
-After=network-online.target
-Wants=network-online.target
+After=network.target
 [Service]
 RootDirectory={ENGINE_ROOT}
 MountAPIVFS=yes
