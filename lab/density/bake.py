@@ -90,7 +90,7 @@ def bake(dockers: Dockers, engine: Engine) -> Baked:
     facts = archive.with_suffix(".json")
     tag = f"trove-lab/density-{engine.name}:{key}"
     environment = tuple(str(e) for e in base.attrs["Config"].get("Env") or ())
-    if not facts.exists():
+    if not (facts.exists() and archive.exists()):
         _make(dockers, engine, archive, facts)
     known: dict[str, Any] = json.loads(facts.read_text())
     try:

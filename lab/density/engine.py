@@ -18,6 +18,11 @@ HOME = "/srv"
 DATA = f"{HOME}/data"
 CONFIG = f"{HOME}/engine.cnf"
 MERGE = f"{HOME}/merge"
+FILES = 16384
+"""Open files that a server may have: engines size their caches by it, so it is the same in every arm.
+
+Low enough for a Docker daemon that may not raise limits (one without CAP_SYS_RESOURCE).
+"""
 UID = 1001
 """The images' database user (Trove's default database_service_uid)."""
 USER = "bench"
@@ -158,8 +163,8 @@ innodb_flush_log_at_trx_commit = 1
     settings="SHOW GLOBAL VARIABLES",
     own=("hostname", "server_uid", "pseudo_thread_id", "timestamp", "gtid_binlog_pos", "innodb_buffer_pool_size",
          "innodb_buffer_pool_size_max", "innodb_buffer_pool_size_auto_min", "innodb_lru_scan_depth",
-         "rand_seed1", "rand_seed2", "thread_pool_size", "open_files_limit", "table_open_cache", "general_log_file",
-         "slow_query_log_file", "log_slow_query_file", "wsrep_node_name", "system_time_zone"),
+         "rand_seed1", "rand_seed2", "thread_pool_size", "general_log_file",
+         "innodb_log_file_buffering", "slow_query_log_file", "log_slow_query_file", "wsrep_node_name", "system_time_zone"),
 )  # fmt: skip
 
 POSTGRESQL = Engine(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.density.bake import Baked
-from lab.density.engine import UID
+from lab.density.engine import FILES, UID
 from lab.errors import BadFile
 
 READY = "density: kernel and initramfs run"
@@ -91,6 +91,7 @@ def lean_files(baked: Baked, parts: Kit) -> dict[str, bytes]:
 {box} ip addr add {ADDRESS} dev eth0
 {box} ip link set eth0 up
 {_exports(baked)}
+ulimit -n {FILES}
 /usr/sbin/chroot --userspec={UID}:{UID} / {shlex.join(baked.argv())} > /dev/console 2>&1 &
 exec {TOOLS}/probe {baked.program}
 """
@@ -103,8 +104,7 @@ def naive_files(baked: Baked) -> dict[str, bytes]:
     exports = "\n".join(f'Environment="{e}"' for e in baked.environment)
     unit = f"""[Unit]
 Description=The database
-After=network-online.target
-Wants=network-online.target
+After=network.target
 [Service]
 RootDirectory={ENGINE_ROOT}
 MountAPIVFS=yes
@@ -112,7 +112,7 @@ User={UID}
 Group={UID}
 {exports}
 ExecStart={shlex.join(baked.argv())}
-LimitNOFILE=65536
+LimitNOFILE={FILES}
 [Install]
 WantedBy=multi-user.target
 """

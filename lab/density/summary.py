@@ -84,7 +84,7 @@ class Summary:
     arms: dict[Name, Arm]
     ratios: list[Ratio]
     same: bool
-    """Whether version and data were the same in every arm, by the running servers' own word."""
+    """Whether version, settings and data were the same in every arm, by the running servers' own word."""
     stopped: int
     """Trials that the time limit left undone."""
 
@@ -106,7 +106,7 @@ def summarise(rows: list[Row]) -> Summary:
         arm.fit, arm.knee = of(mine, "fit"), of(mine, "knee")
         for phase in ("quiet", "noisy"):
             arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
-    identities = {(r["engine"], r["version"], r["data"]) for r in of(rows, "identity")}
+    identities = {(r["engine"], r["version"], r["settings"], r["data"]) for r in of(rows, "identity")}
     same = len(identities) == len({i[0] for i in identities})
     return Summary(arms, list(_ratios(arms)), same, sum(r["left"] for r in of(rows, "stopped")[-1:]))
 
@@ -183,7 +183,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
         return estimate.as_dict() if estimate else None
 
     return {
-        "same_version_and_data": told.same,
+        "same_version_settings_and_data": told.same,
         "trials_left_by_the_time_limit": told.stopped,
         "arms": [
             {

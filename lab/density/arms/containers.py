@@ -9,14 +9,14 @@ import docker.errors
 import psutil
 from docker.models.containers import Container
 from docker.models.networks import Network
-from docker.types import LogConfig
+from docker.types import LogConfig, Ulimit
 
 from lab.density import procfs
 from lab.density.arms.base import Ground, Launch, Resident, Start
 from lab.density.bake import Baked
 from lab.density.cgroup import Budget
 from lab.density.dockers import PROBLEMS, remove
-from lab.density.engine import MERGE, Place
+from lab.density.engine import FILES, MERGE, Place
 
 
 class Containers:
@@ -63,6 +63,7 @@ class Containers:
                 cgroup_parent=self._budget.path,
                 log_config=LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
                 shm_size="64m",
+                ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES)],
             )
             self._containers[name] = container
             container.start()
