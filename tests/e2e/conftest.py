@@ -97,7 +97,7 @@ def host() -> dict[str, set[str]]:
 def lab() -> Iterator[Lab]:
     """The running lab with its MariaDB database."""
     lab = Lab()
-    lab.inv("destroy", f"--name={NAME}", check=False)
+    lab.inv("destroy", f"--name={NAME}", "--keep-cache", check=False)
     for step in KILL_IN:
         lab.up(kill_in=step)
     lab.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ HERE = Facts(
 )
 
 
-def choose(facts: Facts = HERE, **asked: str) -> dict[str, tuple[str, str]]:
-    decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)  # type: ignore[arg-type]
+def choose(facts: Facts = HERE, **asked: Any) -> dict[str, tuple[str, str]]:
+    decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)
     assert all(getattr(decided.spec, c.setting) == c.value for c in decided.choices)
     return {c.setting: (c.value, c.why) for c in decided.choices}
 
@@ -62,7 +63,7 @@ def test_what_was_asked_for_is_taken_and_named() -> None:
     ],
     ids=str,
 )
-def test_what_does_not_go_is_refused_with_what_does(asked: dict[str, str], words: str) -> None:
+def test_what_does_not_go_is_refused_with_what_does(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(Unsupported) as caught:
         choose(**asked)
     assert words in caught.value.remedy

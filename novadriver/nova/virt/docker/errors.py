@@ -2,10 +2,9 @@
 
 import contextlib
 
+import docker.errors
 import requests.exceptions
 from nova import exception
-
-import docker.errors
 
 
 class DockerError(exception.NovaException):
