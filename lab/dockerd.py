@@ -37,7 +37,7 @@ def start(note: Note, allowed: bool = True, before: dict[str, str] | None = None
             log = cache() / "dockerd.log"
             note(f"no init runs here; starting dockerd ourselves (log: {log})")
             before = before or firewall.facts()
-            process.spawn(*process.as_root("dockerd"), log=log)
+            process.spawn(*process.as_root("dockerd"), log=log, outlives_us=True)
             waits.until(
                 "dockerd's process file", running, seconds=60, setting="--service-timeout", every=0.2, log=log
             )

@@ -130,11 +130,15 @@ def replace(*argv: Argument) -> None:
     os.execvp(str(argv[0]), [str(a) for a in argv])
 
 
-def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None) -> Spawned:
-    """Start a program that outlives this call (QEMU, a load generator); the caller ends it with ``stop``."""
+def spawn(*argv: Argument, log: Path, env: Mapping[str, str] | None = None, outlives_us: bool = False) -> Spawned:
+    """Start a program that goes on beside us (QEMU, a load generator); the caller ends it with ``stop``.
+
+    Unless ``outlives_us``, the kernel kills it when we are killed, or the thread that started it ends.
+    """
+    words = [str(a) for a in argv]
     with log.open("a", encoding="utf-8") as sink:
         return subprocess.Popen(
-            [str(a) for a in argv],
+            words if outlives_us else [*_with_us("KILL"), *words],
             env={**os.environ, "LC_ALL": "C.UTF-8", "PATH": _path(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=sink,

@@ -139,7 +139,7 @@ def _start(engine: Engine, place: Place, password: str, prefix: Path, rate: floa
         words = ["pgbench", "-n", "-h", place.host, "-p", str(place.port), "-U", USER, "-T", str(total)]
         words += ["-c", str(clients), "-l", f"--log-prefix={prefix}"]
         words += ["-R", str(rate), "-L", str(LIMIT_MS)] if rate else []
-        child = process.spawn(*words, place.database, log=log, env={"PGPASSFILE": str(secret)})
+        child = process.spawn(*words, place.database, log=log, env={"PGPASSFILE": str(secret)}, outlives_us=True)
         return _Generator(child, log, prefix)
     options = {"host": place.host, "port": place.port, "user": USER, "password": password, "db": place.database}
     write_atomically(secret, "".join(f"mysql-{k}={v}\n" for k, v in options.items()), 0o600)
@@ -153,7 +153,7 @@ def _start(engine: Engine, place: Place, password: str, prefix: Path, rate: floa
         "--histogram=on",
         "run",
     ]
-    return _Generator(process.spawn(*words, log=log), log, prefix)
+    return _Generator(process.spawn(*words, log=log, outlives_us=True), log, prefix)
 
 
 def _result(engine: Engine, generator: _Generator, seconds: int) -> Load:

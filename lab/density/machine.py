@@ -99,7 +99,7 @@ class Machines:
         words = qemu.argv(kind, files, self.accelerator, port, guest_port, *extra)
         if budget:
             words = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(budget.procs), *words]
-        child = process.spawn(*words, log=folder / "qemu.log")
+        child = process.spawn(*words, log=folder / "qemu.log", outlives_us=True)
         self._journal.process(child.pid)
         try:
             probe = qemu.connect(files.probe, fatal=lambda: _words(child, folder))

@@ -1,8 +1,11 @@
 """The subprocess door and the waits."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab import process, waits
@@ -73,3 +76,20 @@ def test_until_gives_up_when_it_can_no_longer_come() -> None:
 def test_an_error_that_is_not_transient_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError):
         waits.until("x", lambda: 1 // 0, seconds=5, setting="x", transient=(OSError,))
+
+
+@pytest.mark.skipif(not process.have("setpriv"), reason="setpriv is part of util-linux")
+@pytest.mark.parametrize("start", ["run('sleep', '77')", "spawn('sleep', '77', log=Path('/dev/null'))"])
+def test_children_go_with_us_when_we_are_killed(start: str) -> None:
+    code = f"import time; from pathlib import Path; from lab import process; process.{start}; time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    child: list[psutil.Process] = []
+    deadline = time.monotonic() + 10
+    while not (child and child[0].name() == "sleep") and time.monotonic() < deadline:
+        child = psutil.Process(parent.pid).children()
+        time.sleep(0.05)
+    assert child[0].name() == "sleep"
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(child, timeout=5)
+    assert not alive
