@@ -15,10 +15,10 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     if not unit:
         host.ensure((*NEEDS["docker"], "tests"), note, cache() / "tests.log")
     words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), str(PROJECT / "tests")]
-    if unit:
-        words += ["-m", "not integration and not e2e"]
-    elif not everything:
-        words += ["-m", "not e2e"]
     if only:
         words += ["-k", only]
+    elif unit:
+        words += ["-m", "not integration and not e2e and not density"]
+    else:
+        words += ["-m", "not density" if everything else "not e2e and not density"]
     process.replace(*words)

@@ -29,7 +29,7 @@ from lab.home import LABEL
 from lab.progress import Events
 from lab.report import density
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.density
 MIB = 1024 * 1024
 TINY = dataclasses.replace(
     profile.QUICK, name="tiny", blocks=1, idle_blocks=1, levels=(1, 2), machine_levels=(1, 2), idle_seconds=2,
