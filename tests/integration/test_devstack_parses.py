@@ -33,6 +33,8 @@ NASTY = {
     "LAB_D": "#; & | < > ( ) { } * ? ~ é 字 \x7f\x01",
     "LAB_E": "",
 }
+# stackrc looks for an address on the host's interfaces unless it has one
+ADDRESS = {"HOST_IP": "192.0.2.10"}
 
 
 def _mirror(name: str) -> Path | None:
@@ -133,7 +135,8 @@ def _run(
     release: Release, tree: Path, trove: Path, distro: Distro, hypervisor: str = "qemu", facts: Facts | None = None
 ) -> stackhead.Seen:
     """Run the head of stack.sh; if it accepted the distribution, compare all that it read."""
-    spec = Spec(release, distro, "Secret1", "Token2", hypervisor, facts=facts or Facts(), settings=NASTY)
+    own = {} if release.network == "nova-network" else ADDRESS
+    spec = Spec(release, distro, "Secret1", "Token2", hypervisor, facts=facts or Facts(), settings=NASTY | own)
     settings = {
         name: value.format(service_token="Token2")
         for row in ROWS.rows(ROWS.settings, release.name, spec.words)
