@@ -61,11 +61,9 @@ def ssh(c: Context, name: str | None = None, command: str = "") -> None:
 @cli.task
 def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port: int = 0) -> None:
     """Lead a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
-    from lab import lifecycle, process, show
+    from lab import lifecycle
 
-    text, ssh_words = lifecycle.tunnel(cli.lab_name(name), datastore, port)
-    show.line(text)
-    process.replace(*ssh_words)
+    lifecycle.tunnel(cli.lab_name(name), datastore, port)
 
 
 @cli.task

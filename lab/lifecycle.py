@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from lab.errors import BadValue, GaveUp, NoSuchLab
 from lab.firstdb import client_file
 from lab.home import Home, cache
 from lab.machine import Machine, clean, providers
-from lab.process import Argument
 from lab.remote import Remote, free_port
 from lab.sql import PORTS
 
@@ -67,8 +67,11 @@ def ssh(name: str, command: str) -> None:
     process.replace(*machine_of(home).address().ssh_argv(*([command] if command else [])))
 
 
-def tunnel(name: str, datastore: str, port: int) -> tuple[str, list[Argument]]:
-    """What to tell, and the ssh that leads 127.0.0.1:``port`` to the database. Raises: BadValue, GaveUp."""
+def tunnel(name: str, datastore: str, port: int) -> None:
+    """Become the ssh that leads 127.0.0.1:``port`` to the database, and says so once it does.
+
+    Raises: BadValue, GaveUp.
+    """
     if datastore not in PORTS:
         raise BadValue("datastore", datastore, "one of " + ", ".join(PORTS), "flag")
     home = home_of(name)
@@ -84,8 +87,10 @@ def tunnel(name: str, datastore: str, port: int) -> tuple[str, list[Argument]]:
         else f"mariadb --defaults-extra-file={credentials} -h 127.0.0.1 -P {port} labdb"
     )
     there = f"{known['address']}:{PORTS[datastore]}"
-    ssh_words = machine_of(home).address().ssh_argv("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{where}:{there}")
-    return f"{where} leads to {there} until Ctrl-C; try: {client}", ssh_words
+    said = f"{where} leads to {there} until Ctrl-C; try: {client}"
+    options = ["ExitOnForwardFailure=yes", "PermitLocalCommand=yes", f"LocalCommand=echo {shlex.quote(said)}"]
+    forward = [word for option in options for word in ("-o", option)]
+    process.replace(*machine_of(home).address().ssh_argv("-N", *forward, "-L", f"{where}:{there}"))
 
 
 def bundle(name: str, target: Path | None) -> tuple[Path, list[str]]:
