@@ -30,8 +30,7 @@ def spec(**changes: object) -> Spec:
     [
         ({"engines": ["oracle"]}, Unsupported, "no engine 'oracle'"),
         ({"arm_names": ["lxc"]}, Unsupported, "no arm 'lxc'"),
-        ({"arm_names": []}, BadValue, "arms"),
-        ({"engines": []}, BadValue, "engines"),
+        ({"engines": []}, BadValue, "engine"),
         ({"budget": "900TiB"}, BadValue, "900TiB"),
         ({"budget": "0"}, BadValue, "'0'"),
         ({"budget": "1MiB"}, BadValue, "1MiB"),
