@@ -34,6 +34,8 @@ def clouds_yaml(auth_url: str, region: str, accounts: Mapping[str, Mapping[str, 
             "region_name": region,
             "interface": "public",
             "identity_api_version": 3,
+            # the catalogue of a machine that starts from a committed image names the ports of the one before
+            "identity_endpoint_override": auth_url,
         }
         for name, account in accounts.items()
     }
