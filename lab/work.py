@@ -160,7 +160,6 @@ class Work:
             public_ports=self.machine.ports(),
             datapath="system" if self._kernel_switches() else "netdev",
             virt_type=self.spec.hypervisor,
-            default_datastore=self.spec.datastore,
             database_timeout=self.spec.database_timeout,
         )
 
