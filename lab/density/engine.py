@@ -164,7 +164,8 @@ innodb_flush_log_at_trx_commit = 1
     own=("hostname", "server_uid", "pseudo_thread_id", "timestamp", "gtid_binlog_pos", "innodb_buffer_pool_size",
          "innodb_buffer_pool_size_max", "innodb_buffer_pool_size_auto_min", "innodb_lru_scan_depth",
          "rand_seed1", "rand_seed2", "thread_pool_size", "general_log_file",
-         "innodb_log_file_buffering", "slow_query_log_file", "log_slow_query_file", "wsrep_node_name", "system_time_zone"),
+         "innodb_log_file_buffering", "slow_query_log_file", "log_slow_query_file", "wsrep_node_name",
+         "system_time_zone"),
 )  # fmt: skip
 
 POSTGRESQL = Engine(
