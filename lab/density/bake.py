@@ -83,7 +83,7 @@ def bake(dockers: Dockers, engine: Engine) -> Baked:
     try:
         base = dockers.client.images.get(engine.image)
     except docker.errors.ImageNotFound as error:
-        raise DockerUnusable(f"the image {engine.image} is missing", "./inv image builds it.") from error
+        raise DockerUnusable(f"the image {engine.image} is missing", "./inv image-build builds it.") from error
     recipe = [RECIPE, base.id, engine.config, engine.argv, password(), MARIADB_ROWS]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     archive = folder() / f"{engine.name}-{key}.tar"
@@ -206,7 +206,7 @@ def _which(container: Container, name: str) -> str:
     code, output = container.exec_run(["sh", "-c", f'readlink -f "$(command -v {name})"'])
     path = output.decode().strip() if isinstance(output, bytes) else ""
     if code or not path.startswith("/"):
-        raise DockerUnusable(f"there is no {name} in the engine's image", "./inv image builds it anew.")
+        raise DockerUnusable(f"there is no {name} in the engine's image", "./inv image-build builds it anew.")
     return path
 
 
