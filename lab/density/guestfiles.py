@@ -41,11 +41,11 @@ def kit(root: Path) -> Kit:
         modules = {name: _plain(found[name]) for name in MODULES}
     except (IndexError, KeyError) as error:
         raise BadFile(
-            root, f"it lacks a kernel or its module {error}", "./inv image builds the guest root."
+            root, f"it lacks a kernel or its module {error}", "./inv image-build builds the guest root."
         ) from error
     busybox = root / "usr/bin/busybox"
     if not busybox.exists():
-        raise BadFile(root, "it lacks busybox-static", "./inv image builds the guest root.")
+        raise BadFile(root, "it lacks busybox-static", "./inv image-build builds the guest root.")
     return Kit(kernel, busybox, modules, release)
 
 
