@@ -110,7 +110,7 @@ def test_secret_files_are_private(lab: Lab) -> None:
         "openrc-demo",
         "my.cnf",
         "state.json",
-        "ssh/id_ed25519",
+        "id_ed25519",
     ):
         assert (lab.path / name).stat().st_mode & 0o077 == 0, name
 
