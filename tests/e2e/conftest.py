@@ -84,7 +84,7 @@ def host() -> dict[str, set[str]]:
     label = f"label=trove-lab={NAME}"
     return {
         "containers": lines("docker", "ps", "-aq", "--filter", label),
-        "images": lines("docker", "images", "-q", "--filter", label),
+        "images": {t for t in lines("docker", "images", "--format", "{{.Repository}}:{{.Tag}}") if NAME in t},
         "networks": lines("docker", "network", "ls", "-q", "--filter", label),
         "volumes": lines("docker", "volume", "ls", "-q", "--filter", label),
         "interfaces": {p.name for p in Path("/sys/class/net").iterdir() if not p.name.startswith("veth")},
