@@ -14,6 +14,8 @@ from lab.home import cache
 from lab.state import write_atomically
 from lab.waits import Note
 
+PID_FILE = Path("/run/docker.pid")
+
 
 def start(note: Note, allowed: bool = True, before: dict[str, str] | None = None) -> None:
     """See to it that a Docker engine answers: by the init where one runs, else as a process that outlives us.
@@ -37,6 +39,8 @@ def start(note: Note, allowed: bool = True, before: dict[str, str] | None = None
             log = cache() / "dockerd.log"
             note(f"no init runs here; starting dockerd ourselves (log: {log})")
             before = before or firewall.facts()
+            # of an engine that was killed: dockerd refuses to start when some other process has that number now
+            process.run(*process.as_root("rm", "-f", PID_FILE))
             process.spawn(*process.as_root("dockerd"), log=log, outlives_us=True)
             waits.until(
                 "dockerd's process file", running, seconds=60, setting="--service-timeout", every=0.2, log=log
@@ -82,13 +86,14 @@ def _reachable() -> bool:
 
 def running() -> int | None:
     """The process of the local engine, whoever started it."""
-    pid = kernel.read(Path("/run/docker.pid")).strip()
+    pid = kernel.read(PID_FILE).strip()
     return int(pid) if pid.isdigit() and _alive(int(pid)) else None
 
 
 def _alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        found = psutil.Process(pid)
+        return found.name() == "dockerd" and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
