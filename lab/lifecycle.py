@@ -174,7 +174,8 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
 
 def _forget_but_secrets(home: Home) -> None:
     for path in home.path.iterdir():
-        if path.name in {"secrets.json", "lock", "lock.holder"}:
+        # the key pair too: the guests of a committed cloud know it
+        if path.name in {"secrets.json", "id_ed25519", "id_ed25519.pub", "lock", "lock.holder"}:
             continue
         if path.is_dir():
             shutil.rmtree(path)
