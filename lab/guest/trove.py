@@ -22,7 +22,7 @@ FOLDER = PROJECT / "images" / "trove-guest"
 PRELOAD = PROJECT / "images" / "preload.sh"
 SIZE_MIB = 2048
 """The root file system; growpart takes the flavor's disk at first boot."""
-COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true"
+COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true 8250.nr_uarts=1"
 CODE = (Path(__file__), Path(__file__).with_name("disk.py"), PROJECT / "images" / "initrd-init", PRELOAD)
 
 
