@@ -13,6 +13,11 @@ in_root groupadd --gid 1001 database
 in_root useradd --uid 1001 --gid 1001 --no-create-home --shell /usr/sbin/nologin database
 
 here=$(dirname "$0")
+for patch in "$here"/patches/*.patch; do
+    in_root patch --fuzz=0 --directory=/usr/lib/python3/dist-packages --strip=1 < "$patch"
+done
+in_root py3compile -p python3-trove   # the agent may not write there, so it would compile at each start
+
 # Nothing of this build in an instance.
 rm -f "$root"/etc/ssh/ssh_host_*
 : > "$root/etc/machine-id"
