@@ -54,7 +54,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         known.distro(value["distro"]).packages or "master",
         f"what {value['distro']} carries as packages",
     )
-    hypervisor = _hypervisor(facts)
+    hypervisor = _hypervisor(facts, value["provider"])
     choices = []
     for choice in (provider, distro, release, installer, hypervisor):
         asked = getattr(spec, choice.setting)
@@ -101,7 +101,9 @@ def _provider(spec: LabSpec, facts: Facts) -> Choice:
     )
 
 
-def _hypervisor(facts: Facts) -> Choice:
+def _hypervisor(facts: Facts, provider: str) -> Choice:
     if facts.kvm[0]:
         return Choice("hypervisor", "kvm", facts.kvm[1])
+    if provider == "docker":
+        return Choice("hypervisor", "docker", f"containers start in seconds; no KVM: {facts.kvm[1]}")
     return Choice("hypervisor", "qemu", f"no KVM: {facts.kvm[1]}")

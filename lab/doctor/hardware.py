@@ -71,9 +71,9 @@ def hardware_virtualisation() -> list[Finding]:
     """KVM, proven by booting a kernel, and whether it nests."""
     proof = kvm.prove()
     status: Status = "ok" if proof.works else "warn"
-    fix = "" if proof.works else "None is needed: guests are emulated (--hypervisor=qemu)."
+    fix = "" if proof.works else "None is needed: guests are containers (--hypervisor=docker), or emulated (qemu)."
     if proof.works is None:
-        fix = "./inv up proves it when QEMU and a kernel are there; until then guests are taken to be emulated."
+        fix = "./inv up proves it when QEMU and a kernel are there; until then guests are containers."
     found = [Finding("kvm", "KVM boots a kernel", status, proof.why, fix)]
     nested = [
         f"{module}: {value}"

@@ -204,6 +204,7 @@ class DockerMachine:
             setting="--machine-timeout",
             every=0.2,
             fatal=self._died,
+            transient=(CommandFailed,),  # Docker's 409, if the container ends between two looks at it
         )
         keys.know(self._home, "127.0.0.1", self._ports()["ssh"], public)
 

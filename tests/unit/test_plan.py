@@ -30,8 +30,13 @@ def test_defaults_of_a_host_without_kvm() -> None:
         "distro": "debian13",
         "release": "2025.1",
         "installer": "packages",
-        "hypervisor": "qemu",
+        "hypervisor": "docker",
     }
+
+
+def test_emulation_is_left_where_the_machine_is_no_container() -> None:
+    facts = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
+    assert choose(facts, provider="libvirt")["hypervisor"][0] == "qemu"
 
 
 def test_kvm_is_taken_when_it_was_proven_and_says_so() -> None:
@@ -45,7 +50,7 @@ def test_a_host_without_docker_takes_the_next_provider() -> None:
 
 
 def test_what_was_asked_for_is_taken_and_named() -> None:
-    assert choose(hypervisor="docker")["hypervisor"] == ("docker", "asked for (flag)")
+    assert choose(hypervisor="qemu")["hypervisor"] == ("qemu", "asked for (flag)")
 
 
 @pytest.mark.parametrize(
