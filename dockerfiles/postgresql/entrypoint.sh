@@ -17,8 +17,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     password=/dev/shm/password
     printf '%s\n' "$POSTGRES_PASSWORD" > "$password"
     # initdb writes PG_VERSION first and cleans up after a failure of its own, not after SIGKILL:
-    # build beside and move in.
-    seed="$PGDATA.partial"
+    # build in a folder of it (Trove gives its parent to root) and move out.
+    seed="$PGDATA/partial"
     rm -rf "$seed"
     initdb --pgdata="$seed" --username=postgres --pwfile="$password" --encoding=UTF8 --locale=en_US.utf8 \
         --auth-local=trust --auth-host=scram-sha-256 --no-sync > /dev/null

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from lab.remote import Address
 from lab.waits import Note
+
+# python-vagrant warns while it is imported where there is no Vagrant yet; `up` installs it and says so itself
+logging.getLogger("vagrant").addHandler(logging.NullHandler())
 
 Status = Literal["running", "halted", "absent"]
 HOSTNAME = "machine"

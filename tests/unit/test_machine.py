@@ -1,6 +1,7 @@
 """How a machine container is started, what goes into images, and the keys."""
 
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from io import BytesIO
@@ -116,3 +117,9 @@ def test_lab_init_is_a_sound_script() -> None:
     script = PROJECT / "dockerfiles/base/lab-init"
     subprocess.run(["sh", "-n", script], check=True)
     assert script.stat().st_mode & 0o100
+
+
+def test_a_host_without_vagrant_is_told_once_and_by_us() -> None:
+    code = "import os; os.environ['PATH'] = '/nowhere'; import lab.machine.vagrant"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
