@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run as: unshare --mount --net --pid --fork --kill-child sh preload.sh ROOT ARCHIVE...
+# Run as: unshare --mount --net --pid --fork --kill-child sh preload.sh ROOT TAG ARCHIVE [TAG ARCHIVE]...
 set -eu
 root=$1; shift
 mount --make-rprivate /
@@ -17,8 +17,12 @@ for _ in $(seq 100); do
     kill -0 $daemon || { cat "$root/run/dockerd.log" >&2; exit 1; }
     sleep 0.1
 done
-for archive; do chroot "$root" docker --host=unix:///run/preload.sock load < "$archive"; done
-chroot "$root" docker --host=unix:///run/preload.sock image ls
+while [ $# -gt 0 ]; do
+    chroot "$root" docker --host=unix:///run/preload.sock load < "$2"
+    # Trove asks for this very tag, and would go to a registry for it
+    chroot "$root" docker --host=unix:///run/preload.sock image inspect "$1" > /dev/null
+    shift 2
+done
 kill $daemon
 wait $daemon || true
 rm -rf "$root/var/lib/docker/engine-id" "$root"/var/lib/docker/containerd/daemon/tmpmounts

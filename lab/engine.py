@@ -161,9 +161,9 @@ def output(image: str, command: list[str]) -> str:
 
 
 def save(tag: str, target: Path) -> None:
-    """Write ``tag`` as ``docker save`` does."""
+    """Write the image under just this ``tag``, as ``docker save`` does; it may have others."""
     with client(600) as engine, target.open("wb") as file:
-        for chunk in engine.images.get(tag).save(named=True):
+        for chunk in engine.images.get(tag).save(named=tag):
             file.write(chunk)
 
 

@@ -78,16 +78,15 @@ class Recipe:
         process.run(*process.as_root("cp", "-r", "--no-preserve=all", f"{FOLDER / 'overlay'}/.", root), log=log)
         process.run(*process.as_root("sh", FOLDER / "finish.sh", root), log=log)
         note("loading the datastores' images into the guest's Docker")
-        archives: list[Path] = []
-        for tag in tags:
-            archives.append(root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar")
-            engine.save(tag, archives[-1])
+        archives = {tag: root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar" for tag in tags}
+        for tag, file in archives.items():
+            engine.save(tag, file)
         process.run(
             *process.as_root("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", PRELOAD, root),
-            *archives,
+            *(word for pair in archives.items() for word in pair),
             log=log,
             timeout=seconds,
             timeout_setting="build_timeout",
         )
-        for saved in archives:
+        for saved in archives.values():
             saved.unlink()

@@ -87,6 +87,9 @@ def test_up_on_a_running_machine_changes_nothing(machine: DockerMachine, wanted:
 
 def test_halt_and_up_keep_files_ports_and_host_key(machine: DockerMachine, wanted: Wanted) -> None:
     address, known = machine.address(), machine.address().known_hosts.read_text()
+    # what a systemd does that gives a nested Docker its controllers
+    give = "for c in $(cat cgroup.controllers); do echo +$c > cgroup.subtree_control; done"
+    Remote(address).script(f"cd /sys/fs/cgroup\n{give}\n")
     machine.halt(say)
     assert machine.status() == "halted"
     machine.up(wanted, say)
