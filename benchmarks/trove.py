@@ -1,0 +1,175 @@
+"""Seconds of a running lab's cloud: a plain server, one Trove instance, ten and thirty at once, and its rest.
+
+Run as ``python -m benchmarks.trove [LAB]`` from the checkout, on a lab that is up and otherwise idle; whatever the
+hypervisor, so two labs can be compared. It makes only instances named ``bench-…`` and deletes them. Thirty need a
+machine of 20 GiB (``./inv up --memory=20``); fewer are tried where Nova finds no room, and the row says how many.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import statistics
+import sys
+from time import monotonic
+
+from openstack.connection import Connection
+
+from lab import cloud, lifecycle, settings, sql
+from lab.errors import LabError
+from lab.firstdb import DATABASE, FLAVOR, NETWORK, USER
+from lab.remote import Remote
+from lab.smoke import FLAVOR as SMOKE_FLAVOR
+from lab.smoke import IMAGE
+from lab.sql import Login
+from lab.trove import ACTIVE, Trove
+from lab.waits import pause, until
+
+TIMES = 5
+REST_SECONDS = 60
+LIMIT_SECONDS = 900
+
+
+def silent(_: str) -> None:
+    """A note that nobody reads."""
+
+
+class Bench:
+    """One lab under measurement."""
+
+    def __init__(self, name: str) -> None:
+        home = lifecycle.home_of(name)
+        self.spec = settings.from_dict(home.state["spec"], "the lab's state")
+        self.demo: Connection = cloud.connect(home.clouds_yaml, "demo")
+        self.trove = Trove(self.demo)
+        self.remote = Remote(lifecycle.machine_of(home).address())
+        self.password = secrets.token_hex(12)
+        self.network = self.demo.network.find_network(NETWORK, ignore_missing=False).id
+        self.flavor = self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id
+
+    def server(self) -> tuple[float, float]:
+        """(create to ACTIVE, delete to gone) of a plain server."""
+        compute, began = self.demo.compute, monotonic()
+        server = compute.create_server(
+            name="bench-server",
+            image_id=self.demo.image.find_image(IMAGE, ignore_missing=False).id,
+            flavor_id=compute.find_flavor(SMOKE_FLAVOR, ignore_missing=False).id,
+            networks=[{"uuid": self.network}],
+        )
+        compute.wait_for_server(server, interval=0.2, wait=LIMIT_SECONDS)
+        made = monotonic() - began
+        began = monotonic()
+        compute.delete_server(server)
+        compute.wait_for_delete(server, interval=0.2, wait=LIMIT_SECONDS)
+        return made, monotonic() - began
+
+    def create(self, count: int, datastore: str) -> dict[str, object]:
+        """``count`` instances asked for at once: seconds until each is ACTIVE, and until all answer SQL."""
+        version = max(self.trove.datastores()[datastore])
+        began = monotonic()
+        wanted = [
+            self.trove.create(
+                f"bench-{number}",
+                flavor=self.flavor,
+                datastore=datastore,
+                version=version,
+                network=self.network,
+                databases=[{"name": DATABASE}],
+            )
+            for number in range(count)
+        ]
+        active: dict[str, float] = {}
+        answered: dict[str, float] = {}
+        failed: dict[str, str] = {}
+
+        def done() -> bool:
+            for one in self.trove.instances():
+                if one["id"] not in wanted or one["id"] in answered or one["id"] in failed:
+                    continue
+                if one["status"] in ACTIVE:
+                    active.setdefault(one["id"], monotonic() - began)
+                    self._ask(one["id"], datastore)
+                    answered[one["id"]] = monotonic() - began
+                elif one["status"] in {"ERROR", "FAILED"}:
+                    failed[one["id"]] = str(self.trove.instance(one["id"]).get("fault", {}).get("message", ""))[:200]
+            return len(answered) + len(failed) == count
+
+        until(
+            "all instances to answer", done, seconds=LIMIT_SECONDS, setting="LIMIT_SECONDS", every=0.5,
+            transient=(*sql.ERRORS, LabError),
+        )  # fmt: skip
+        return {
+            "asked": count,
+            "answered": len(answered),
+            "failed": sorted(set(failed.values())),
+            "active, first": min(active.values(), default=None),
+            "active, median": statistics.median(active.values()) if active else None,
+            "all answer SQL": max(answered.values(), default=None),
+        }
+
+    def delete(self) -> float:
+        """Seconds until every instance of the bench is gone."""
+        began = monotonic()
+        for one in self._ours():
+            self.trove.delete(one)
+        until(
+            "the instances to be gone", lambda: not self._ours(), seconds=LIMIT_SECONDS, setting="LIMIT_SECONDS",
+            every=0.2,
+        )  # fmt: skip
+        return monotonic() - began
+
+    def rest(self) -> float:
+        """Share of one processor that nova-compute uses while nobody asks anything (its own threads only)."""
+        before = self._compute_seconds()
+        pause(REST_SECONDS)
+        return (self._compute_seconds() - before) / REST_SECONDS
+
+    def memory(self) -> int:
+        """MiB available on the machine's host."""
+        text = self.remote.run("cat", "/proc/meminfo").stdout
+        return int(next(line for line in text.splitlines() if line.startswith("MemAvailable")).split()[1]) // 1024
+
+    def _ours(self) -> list[str]:
+        return [i["id"] for i in self.trove.instances() if i["name"].startswith("bench-")]
+
+    def _ask(self, instance: str, datastore: str) -> None:
+        if USER not in self.trove.users(instance):
+            self.trove.create_user(instance, USER, self.password, [DATABASE])
+        address = self.trove.instance(instance)["addresses"][0]["address"]
+        with sql.session(self.remote, Login(datastore, address, USER, self.password, DATABASE)) as db:
+            db.execute("SELECT 1")
+
+    def _compute_seconds(self) -> float:
+        pid = self.remote.run("systemctl", "show", "--value", "-p", "MainPID", "nova-compute").stdout.strip()
+        fields = self.remote.run("cat", f"/proc/{pid}/stat").stdout.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / int(self.remote.run("getconf", "CLK_TCK").stdout)
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    bench = Bench(sys.argv[1] if len(sys.argv) > 1 else "lab")
+    servers = [bench.server() for _ in range(TIMES)]
+    rows: dict[str, object] = {
+        "hypervisor": bench.spec.hypervisor,
+        "plain server, create to ACTIVE": statistics.median(made for made, _ in servers),
+        "plain server, delete": statistics.median(gone for _, gone in servers),
+    }
+    for datastore in ("mariadb", "postgresql"):
+        singles, deletes = [], []
+        for _ in range(TIMES):
+            singles.append(bench.create(1, datastore))
+            deletes.append(bench.delete())
+        rows[f"{datastore}, create to ACTIVE, each"] = [one["active, first"] for one in singles]
+        rows[f"{datastore}, create to first SQL, each"] = [one["all answer SQL"] for one in singles]
+        rows[f"{datastore}, delete, each"] = deletes
+    for count in (10, 30):
+        before = bench.memory()
+        rows[f"{count} mariadb at once"] = bench.create(count, "mariadb")
+        rows[f"{count} mariadb, MiB each"] = (before - bench.memory()) / count
+        rows[f"{count} mariadb, nova-compute's share of a processor at rest"] = bench.rest()
+        rows[f"{count} mariadb, all deleted"] = bench.delete()
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
