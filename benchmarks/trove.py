@@ -28,6 +28,21 @@ from lab.waits import pause, until
 TIMES = 5
 REST_SECONDS = 60
 LIMIT_SECONDS = 900
+ACCOUNT = r"""
+import collections, glob, json
+held = collections.Counter()
+for process in glob.glob("/proc/[0-9]*"):
+    try:
+        name = open(process + "/comm").read().strip()
+        guest = "docker-" in open(process + "/cgroup").read() or name.startswith(("qemu-system", "containerd-shim"))
+        if guest:
+            lines = dict(line.split(":") for line in open(process + "/smaps_rollup").read().splitlines()[1:])
+            held[name] += int(lines["Pss"].split()[0])
+    except (OSError, ValueError):
+        pass
+print(json.dumps(held))
+"""
+"""Proportional set sizes (KiB) of what runs for guests on the machine, by program; run there, as root."""
 
 
 def silent(_: str) -> None:
@@ -124,10 +139,12 @@ class Bench:
         pause(REST_SECONDS)
         return (self._compute_seconds() - before) / REST_SECONDS
 
-    def memory(self) -> int:
-        """MiB available on the machine's host."""
-        text = self.remote.run("cat", "/proc/meminfo").stdout
-        return int(next(line for line in text.splitlines() if line.startswith("MemAvailable")).split()[1]) // 1024
+    def memory(self) -> tuple[float, dict[str, float]]:
+        """MiB that are not available on the machine's host, and MiB by program of what runs for guests."""
+        text = self.remote.run("sh", "-c", "sync && echo 3 > /proc/sys/vm/drop_caches && cat /proc/meminfo").stdout
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()}
+        programs = json.loads(self.remote.run("python3", "-", stdin=ACCOUNT).stdout)
+        return (kib["MemTotal"] - kib["MemAvailable"]) / 1024, {k: v / 1024 for k, v in programs.items()}
 
     def _ours(self) -> list[str]:
         return [i["id"] for i in self.trove.instances() if i["name"].startswith("bench-")]
@@ -163,10 +180,13 @@ def main() -> None:
         rows[f"{datastore}, create to first SQL, each"] = [one["all answer SQL"] for one in singles]
         rows[f"{datastore}, delete, each"] = deletes
     for count in (10, 30):
-        before = bench.memory()
+        before, programs_before = bench.memory()
         rows[f"{count} mariadb at once"] = bench.create(count, "mariadb")
-        rows[f"{count} mariadb, MiB each"] = (before - bench.memory()) / count
         rows[f"{count} mariadb, nova-compute's share of a processor at rest"] = bench.rest()
+        after, programs = bench.memory()
+        rows[f"{count} mariadb, MiB each"] = (after - before) / count
+        each = {name: (held - programs_before.get(name, 0)) / count for name, held in programs.items()}
+        rows[f"{count} mariadb, MiB each by program"] = {k: round(v, 1) for k, v in each.items() if v >= 0.5}
         rows[f"{count} mariadb, all deleted"] = bench.delete()
     print(json.dumps(rows, indent=1))
 
