@@ -1,12 +1,14 @@
 """Seconds of ``up``: cold with empty caches, on a running lab, warm from the committed image; and of ``--help``.
 
-Run as ``python -m benchmarks.up`` from the checkout; it makes and destroys a lab named ``bench`` and empties the
-lab's cache. One cold and one warm run; ``--help`` is the median of five.
+Run as ``python -m benchmarks.up [FLAGS]`` from the checkout; it makes and destroys a lab named ``bench`` by ``up
+FLAGS`` (``--hypervisor=qemu``, say) and empties the lab's cache. One cold and one warm run; ``--help`` is the median
+of five.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -30,7 +32,7 @@ def up() -> tuple[float, float, list[dict[str, Any]]]:
     """Wall seconds to the end (a database that answered SQL), to the API (fresh heartbeats), and the events."""
     began = monotonic()
     child = subprocess.Popen(
-        [ROOT / "inv", "up", f"--name={NAME}", "--events"],
+        [ROOT / "inv", "up", f"--name={NAME}", "--events", *sys.argv[1:]],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -57,7 +59,8 @@ def main() -> None:
     warm, warm_api, warm_events = up()
     inv("destroy", f"--name={NAME}", "--keep-cache")
     rows = {
-        "machine": f"{platform.processor() or platform.machine()}, {platform.platform()}",
+        "flags": sys.argv[1:],
+        "machine": f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}, {platform.platform()}",
         "cold up to SQL": cold,
         "cold up to API": cold_api,
         "up on a running lab": again,

@@ -88,6 +88,10 @@ class FirstDatabase:
         note("writing rows")
         self._wait_sql(login, note)
         with sql.session(self.remote, login) as db:
+            if login.datastore == "postgresql":
+                # Trove grants the database, and PostgreSQL 15 took the right to its schema "public" out of that;
+                # a schema of the user's own name is looked into first
+                db.execute(f"CREATE SCHEMA IF NOT EXISTS {USER}")
             db.execute("DROP TABLE IF EXISTS proof")
             db.execute("CREATE TABLE proof (id INTEGER PRIMARY KEY, token VARCHAR(40))")
             for number in range(ROWS):

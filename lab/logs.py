@@ -54,7 +54,7 @@ LOOKS_SECRET = re.compile(
 GATHER = r"""
 cd /
 find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
-     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq var/lib/nova/instances/*/console.log \
+     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq \
      -type f -size +0 2>/dev/null || true
 """
 
@@ -119,10 +119,11 @@ def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
         admin = cloud.connect(home.clouds_yaml, "admin")
         for server in admin.compute.servers(all_projects=True):
             leg = next(iter((server.addresses or {}).get(MGMT, [])), None)
-            if leg is None:
-                continue
             try:
                 console = admin.compute.get_server_console_output(server)["output"] or ""
+                add(f"guest/{server.name}/console.log", console)
+                if leg is None:
+                    continue
                 guest = _guest(home, remote, leg["addr"], console)
                 for name, command in GUEST_QUESTIONS.items():
                     add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)

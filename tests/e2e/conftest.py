@@ -79,6 +79,9 @@ def host() -> dict[str, set[str]]:
     """What a lab could leave behind on this host."""
 
     def lines(*words: str) -> set[str]:
+        # an engine that the lab itself had started is gone with the last lab
+        if words[0] == "docker" and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+            return set()
         return set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines())
 
     label = f"label=trove-lab={NAME}"
