@@ -60,7 +60,7 @@ def main() -> None:
     inv("destroy", f"--name={NAME}", "--keep-cache")
     rows = {
         "flags": sys.argv[1:],
-        "machine": f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}, {platform.platform()}",
+        "machine": f"{os.cpu_count()} processors, {platform.platform()}",
         "cold up to SQL": cold,
         "cold up to API": cold_api,
         "up on a running lab": again,

@@ -89,7 +89,7 @@ class Trove:
             probe,
             seconds=seconds,
             setting="database_timeout",
-            every=2.0,
+            every=1.0,
             fatal=fatal,
             describe=lambda: f"{seen.get('status')}, {seen.get('operating_status', '')}",
             note=note,
