@@ -84,7 +84,7 @@ def halt(c: Context, name: str | None = None) -> None:
 
 @cli.task
 def snapshot(c: Context, action: str, label: str = "", name: str | None = None, json: bool = False) -> None:
-    """Keep or bring back the whole machine: save LABEL, restore LABEL, delete LABEL, list."""
+    """Keep or bring back the whole machine: save, restore or delete --label=LABEL; list."""
     from lab import lifecycle, show
 
     show.snapshots(lifecycle.snapshot(cli.lab_name(name), action, label), json)
