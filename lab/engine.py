@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -205,10 +206,11 @@ def release(name: str, keep: bool) -> None:
                     engine.images.remove(tag, force=True)
 
 
-def remove_tags(prefix: str, but: str) -> None:
-    """Remove the images whose tag begins with ``prefix``, except ``but``."""
+def remove_tags(pattern: str, but: str) -> None:
+    """Remove the images whose whole tag matches ``pattern`` (a regular expression), except ``but``."""
     with client(600) as engine:
-        for tag in [t for image in engine.images.list() for t in image.tags if t.startswith(prefix) and t != but]:
+        tags = [t for image in engine.images.list() for t in image.tags if re.fullmatch(pattern, t) and t != but]
+        for tag in tags:
             with contextlib.suppress(ImageNotFound):
                 engine.images.remove(tag)
 

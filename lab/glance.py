@@ -11,6 +11,9 @@ from openstack.connection import Connection
 CONTENT = "trove_lab_sha256"
 """Image property that holds the SHA-256 of the file that was uploaded."""
 
+AGGREGATE = "lab"
+"""Nova caches images for a host aggregate only."""
+
 
 def find(admin: Connection, name: str, sha256: str) -> Any | None:
     """The usable image ``name`` of that content, or None."""
@@ -18,6 +21,16 @@ def find(admin: Connection, name: str, sha256: str) -> Any | None:
         if image.status == "active" and (image.properties or {}).get(CONTENT) == sha256:
             return image
     return None
+
+
+def cache(admin: Connection, image_id: str, host: str) -> None:
+    """Ask Nova to fetch the image to compute host ``host`` before a server wants it; it does so in the background."""
+    compute = admin.compute
+    aggregate = next((a for a in compute.aggregates() if a.name == AGGREGATE), None)
+    aggregate = aggregate or compute.create_aggregate(name=AGGREGATE)
+    if host not in (aggregate.hosts or []):
+        compute.add_host_to_aggregate(aggregate, host)
+    compute.aggregate_precache_images(aggregate, [image_id])
 
 
 def upload(

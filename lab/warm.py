@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import engine
 from lab.home import PROJECT, Home
+from lab.machine import volume
 from lab.machine.docker import DockerMachine
 from lab.waits import Note
 
@@ -35,7 +36,18 @@ def commit(home: Home, machine: DockerMachine, wanted: str, note: Note) -> None:
     """Commit the machine under ``wanted``, and let go of the lab's earlier warm images."""
     machine.commit(wanted, engine.SHARED, note)
     engine.claim(wanted, home.name)
-    engine.remove_tags(f"{REPOSITORY}:{home.name}-", but=wanted)
+    engine.remove_tags(_any(home), but=wanted)
+    volume.remove(volume.beside(_any(home)), but=volume.beside(wanted))
+
+
+def forget_volumes(home: Home) -> None:
+    """Remove what lies beside the lab's warm images; the images themselves go with the last lab that claims them."""
+    volume.remove(volume.beside(_any(home)))
+
+
+def _any(home: Home) -> str:
+    """A pattern for the tag of any warm image of the lab; another lab's name may begin with this one's."""
+    return f"{REPOSITORY}:{home.name}-[0-9a-f]{{16}}"
 
 
 def _files(path: Path) -> list[Path]:

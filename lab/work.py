@@ -6,13 +6,13 @@ from functools import cached_property
 
 from openstack.connection import Connection
 
-from lab import cloud, engine, glance, warm
+from lab import cloud, engine, glance, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import images
 from lab.home import Home
 from lab.install.packages import Packages
 from lab.install.site import HOST_IP, PORTS, Site
-from lab.machine import Machine, Wanted, image, providers
+from lab.machine import HOSTNAME, Machine, Wanted, image, providers
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
 from lab.settings import LabSpec
@@ -118,10 +118,14 @@ class Work:
                 ("upload",),
             ),
         ]
-        if self.spec.warm and self.spec.provider == "docker":
+        settled: tuple[str, ...] = ("datastores", "smoke")
+        if self.containers:
             made.append(
-                Step("warm", "keep the machine as a warm image", self._kept, self._keep, ("datastores", "smoke"))
+                Step("cache", "let Nova fetch the guest image", self._cached, self._cache, ("upload",)),
             )
+            settled = (*settled, "cache")
+        if self.spec.warm and self.spec.provider == "docker":
+            made.append(Step("warm", "keep the machine as a warm image", self._kept, self._keep, settled))
         if self.spec.database:
             made.append(
                 Step(
@@ -129,7 +133,7 @@ class Work:
                     f"make a {self.spec.datastore} instance; write, restart, read back",
                     lambda: self.database.answers(),
                     lambda note: self.database.make(note),
-                    (made[-1].name, "datastores", "smoke"),
+                    (made[-1].name, *settled),
                 )
             )
         return made
@@ -219,6 +223,27 @@ class Work:
                 tags=tags,
                 properties=made.properties,
             )
+
+    def _cached(self) -> bool:
+        """Whether the machine's Docker has the guest image under the driver's name for it."""
+        image = glance.find(self.cloud("admin"), self.guest.name, self.guest.sha256)
+        if image is None:
+            return False
+        name = f"nova-glance/{image.id}:{image.checksum[:12]}"
+        return self.remote.run("docker", "image", "inspect", name, check=False).ok
+
+    def _cache(self, note: Note) -> None:
+        admin = self.cloud("admin")
+        image = glance.find(admin, self.guest.name, self.guest.sha256)
+        assert image is not None
+        glance.cache(admin, image.id, HOSTNAME)
+        waits.until(
+            "Nova to have the guest image",
+            self._cached,
+            seconds=self.spec.guest_timeout,
+            setting="guest_timeout",
+            note=note,
+        )
 
     def _registered(self) -> bool:
         there = Trove(self.cloud("admin")).datastores()

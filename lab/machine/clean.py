@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from lab import engine, process
+from lab import engine, process, warm
 from lab.errors import CommandFailed, TimedOut
 from lab.home import LABEL, Home
 from lab.machine import docker
@@ -61,6 +61,8 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     if engine.usable() is None:
         engine.remove_labelled(home.name)
         engine.release(home.name, keep_cache)
+        if not keep_cache:
+            warm.forget_volumes(home)
         docker.remove_cgroups(name)
     _tell_vagrant(home)
     for domain in domains(name):

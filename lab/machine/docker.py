@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from lab import engine, kernel, process, waits
 from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
 from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, container, keys, network
+from lab.machine import Status, Wanted, container, keys, network, volume
 from lab.machine.vagrant import Vagrant
 from lab.remote import Address, Remote
 from lab.state import write_atomically
@@ -40,6 +40,7 @@ class DockerMachine:
             self._remove_container()  # one that Vagrant does not know: its client died between the two
             network.ensure(self._name, self._home.name)
             self._describe(wanted)
+            self._bring_volume(note)
         self._start(note)
 
     def halt(self, note: Note) -> None:
@@ -74,7 +75,7 @@ class DockerMachine:
         return {name: port for name, port in self._ports().items() if name != "ssh"}
 
     def save(self, snapshot: str, note: Note) -> None:
-        """See Machine.save: ``docker commit`` of the container, paused meanwhile when it runs. Raises: BadValue."""
+        """See Machine.save: commit of the container and copy of its volume, paused meanwhile. Raises: BadValue."""
         if not re.fullmatch(SNAPSHOT_NAME, snapshot):
             raise BadValue(
                 "snapshot", snapshot, "lower-case letters, digits, dots and dashes (at most 40)", "argument"
@@ -89,9 +90,18 @@ class DockerMachine:
         note(f"committing the container as {tag}")
         repository, _, version = tag.rpartition(":")
         with engine.client(COMMIT_SECONDS) as client:
-            if found.status == "running":
+            running = found.status == "running"
+            if running:
                 found.exec_run(["sync"])
-            made = client.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
+                found.pause()
+            try:
+                made = client.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
+                if volume.there(volume.of(self._name)):
+                    note("copying the volume of its Docker engine")
+                    volume.copy(volume.of(self._name), volume.beside(tag), tag, label)
+            finally:
+                if running:
+                    found.unpause()
         return str(made["Id"])
 
     def restore(self, snapshot: str, note: Note) -> None:
@@ -107,6 +117,7 @@ class DockerMachine:
         self._remove_container()
         self._vagrant.destroy()
         write_atomically(self._file, json.dumps(description, indent=1))
+        self._bring_volume(note)
         self._start(note)
 
     def snapshots(self) -> list[str]:
@@ -120,6 +131,7 @@ class DockerMachine:
         """See Machine.forget."""
         with engine.client() as client, contextlib.suppress(ImageNotFound):
             client.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}", force=True)
+        volume.remove(re.escape(volume.beside(f"trove-lab/snapshot-{self._home.name}:{snapshot}")))
 
     @property
     def _file(self) -> Path:
@@ -140,7 +152,18 @@ class DockerMachine:
 
     def _remove_container(self) -> None:
         with engine.client() as client, contextlib.suppress(NotFound):
-            client.containers.get(self._name).remove(force=True, v=True)
+            found = client.containers.get(self._name)
+            if found.status == "running":
+                found.exec_run(["sh", "-c", engine.LET_GO])
+            found.remove(force=True, v=True)
+
+    def _bring_volume(self, note: Note) -> None:
+        """A machine that is made anew has the volume that was kept beside its image, or an empty one."""
+        image = str(self._description()["image"])
+        volume.remove(re.escape(volume.of(self._name)))
+        if volume.there(volume.beside(image)):
+            note("copying the volume of its Docker engine")
+            volume.copy(volume.beside(image), volume.of(self._name), image, self._home.name)
 
     def _start(self, note: Note) -> None:
         if self.status() != "running":

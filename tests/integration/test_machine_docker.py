@@ -14,13 +14,13 @@ import pytest
 from lab import apt, engine, kernel, process
 from lab.errors import LabError, SshFailed
 from lab.home import Home
-from lab.machine import Wanted, clean, image, keys
+from lab.machine import Wanted, clean, image, keys, volume
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
 
 pytestmark = pytest.mark.integration
 
-WANTED = Wanted(image="", memory=2, cpus=0, disk=5, ports={"web": 80})
+WANTED = Wanted(image="", memory=2, cpus=0, disk=5, containers=True, ports={"web": 80})
 
 
 def say(_: str) -> None:
@@ -97,12 +97,15 @@ def test_halt_and_up_keep_files_ports_and_host_key(machine: DockerMachine, wante
     assert Remote(machine.address()).run("ls", "/root").stdout.split() == ["kept"]
 
 
-def test_a_snapshot_is_gone_back_to(machine: DockerMachine) -> None:
+def test_a_snapshot_is_gone_back_to_with_its_docker_volume(machine: DockerMachine) -> None:
+    Remote(machine.address()).run("touch", "/var/lib/docker/then")
     machine.save("first", say)
     assert machine.snapshots() == ["first"]
-    Remote(machine.address()).run("touch", "/root/later")
+    Remote(machine.address()).run("touch", "/root/later", "/var/lib/docker/later")
     machine.restore("first", say)
-    assert Remote(machine.address()).run("ls", "/root").stdout.split() == ["kept"]
+    assert Remote(machine.address()).run("ls", "/root", "/var/lib/docker").stdout.split() == [
+        *("/root:", "kept", "/var/lib/docker:", "then")
+    ]
     machine.forget("first")
     assert machine.snapshots() == []
 
@@ -121,6 +124,7 @@ def test_another_lab_from_the_same_image_has_another_host_key(machine: DockerMac
         clean.sweep(other, keep_cache=False, note=say)
         with engine.client() as client:
             client.images.remove("trove-lab/itest-warm:1", force=True)
+        volume.remove(r"trove-lab\.itest-warm\.1")
 
 
 def test_a_container_that_vagrant_does_not_know_is_no_obstacle(home: Home, wanted: Wanted) -> None:

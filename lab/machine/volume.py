@@ -1,0 +1,69 @@
+"""The volume of a machine's own Docker engine: no commit holds it, so a copy lies beside each committed image."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+
+from docker.errors import ContainerError, NotFound
+from docker.models.volumes import Volume
+
+from lab import engine
+from lab.errors import CommandFailed
+from lab.home import LABEL
+
+SECONDS = 1800
+
+
+def of(machine: str) -> str:
+    """The volume's name."""
+    return f"{machine}-docker"
+
+
+def beside(tag: str) -> str:
+    """The name of the copy that goes with the image ``tag``."""
+    return re.sub("[/:]", ".", tag)
+
+
+def there(name: str) -> bool:
+    """Whether there is such a volume."""
+    with engine.client() as client, contextlib.suppress(NotFound):
+        return client.volumes.get(name) is not None
+    return False
+
+
+def copy(source: str, target: str, image: str, label: str) -> None:
+    """Make ``target`` (labelled ``trove-lab=label``) what ``source`` is; ``image`` has the tool, cp.
+
+    Nothing may write to ``source`` meanwhile. Raises: CommandFailed.
+    """
+    with engine.client(SECONDS) as client:
+        _remove(client.volumes.list(), lambda name: name == target)
+        client.volumes.create(target, labels={LABEL: label})
+        try:
+            client.containers.run(
+                image,
+                entrypoint=["cp", "-a", "/from/.", "/to/"],
+                command=[],
+                remove=True,
+                network_mode="none",
+                cap_add=["SYS_ADMIN"],  # for the trusted.overlay attributes
+                labels={LABEL: label},
+                volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
+            )
+        except ContainerError as error:
+            raise CommandFailed(f"copying the volume {source}", error.exit_status, str(error)) from error
+
+
+def remove(pattern: str, but: str = "") -> None:
+    """Remove the volumes whose whole names match ``pattern`` (a regular expression), except ``but``."""
+    with engine.client(SECONDS) as client:
+        _remove(client.volumes.list(), lambda name: bool(re.fullmatch(pattern, name)) and name != but)
+
+
+def _remove(volumes: list[Volume], unwanted: Callable[[str], bool]) -> None:
+    for volume in volumes:
+        if unwanted(str(volume.name)):
+            with contextlib.suppress(NotFound):
+                volume.remove(force=True)
