@@ -47,6 +47,11 @@ def test_up_on_a_running_lab_changes_nothing(lab: Lab) -> None:
     assert lab.state == before
 
 
+def test_up_from_its_own_manifest_finds_no_difference(lab: Lab) -> None:
+    said = lab.inv("up", f"--name={NAME}", f"--from-manifest={lab.path / 'manifest.json'}")
+    assert "differ" not in said.stdout
+
+
 def test_sql_from_a_stock_client(lab: Lab) -> None:
     port = free_port()
     tunnel = subprocess.Popen(
