@@ -110,9 +110,9 @@ class Bench:
             return len(answered) + len(failed) == count
 
         until(
-            # each look costs Trove a handful of Neutron's answers an instance, on the processors under measurement
-            "all instances to answer", done, seconds=LIMIT_SECONDS, setting="LIMIT_SECONDS", every=max(1.0, count / 5),
-            transient=(*sql.ERRORS, LabError),
+            # each look costs Trove a handful of Neutron's answers an instance
+            "all instances to answer", done, seconds=LIMIT_SECONDS, setting="LIMIT_SECONDS",
+            every=max(1.0, count / 5), transient=(*sql.ERRORS, LabError),
         )  # fmt: skip
         return {
             "asked": count,
