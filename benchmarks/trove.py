@@ -12,6 +12,7 @@ import secrets
 import statistics
 import sys
 from time import monotonic
+from typing import Any
 
 from openstack.connection import Connection
 
@@ -90,6 +91,7 @@ class Bench:
                 version=version,
                 network=self.network,
                 databases=[{"name": DATABASE}],
+                users=[{"name": USER, "password": self.password, "databases": [{"name": DATABASE}]}],
             )
             for number in range(count)
         ]
@@ -103,7 +105,7 @@ class Bench:
                     continue
                 if one["status"] in ACTIVE:
                     active.setdefault(one["id"], monotonic() - began)
-                    self._ask(one["id"], datastore)
+                    self._ask(one, datastore)
                     answered[one["id"]] = monotonic() - began
                 elif one["status"] in {"ERROR", "FAILED"}:
                     failed[one["id"]] = str(self.trove.instance(one["id"]).get("fault", {}).get("message", ""))[:200]
@@ -150,14 +152,8 @@ class Bench:
     def _ours(self) -> list[str]:
         return [i["id"] for i in self.trove.instances() if i["name"].startswith("bench-")]
 
-    def _ask(self, instance: str, datastore: str) -> None:
-        if DATABASE not in self.trove.databases(
-            instance
-        ):  # PostgreSQL's manager leaves out what create was asked for
-            self.trove.create_database(instance, {"name": DATABASE})
-        if USER not in self.trove.users(instance):
-            self.trove.create_user(instance, USER, self.password, [DATABASE])
-        address = self.trove.instance(instance)["addresses"][0]["address"]
+    def _ask(self, one: dict[str, Any], datastore: str) -> None:
+        address = one["addresses"][0]["address"]
         with sql.session(self.remote, Login(datastore, address, USER, self.password, DATABASE)) as db:
             db.execute("SELECT 1")
 

@@ -6,6 +6,7 @@ through the same session; what comes back is Trove's own JSON.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import openstack.exceptions
@@ -49,7 +50,15 @@ class Trove:
         )
 
     def create(
-        self, name: str, *, flavor: str, datastore: str, version: str, network: str, databases: list[dict[str, Any]]
+        self,
+        name: str,
+        *,
+        flavor: str,
+        datastore: str,
+        version: str,
+        network: str,
+        databases: list[dict[str, Any]],
+        users: Sequence[dict[str, Any]] = (),
     ) -> str:
         """Ask for an instance and return its id; ``flavor`` and ``network`` are ids."""
         body = {
@@ -58,6 +67,7 @@ class Trove:
             "datastore": {"type": datastore, "version": version},
             "nics": [{"net-id": network}],
             "databases": databases,
+            "users": list(users),
         }
         return str(self._call("POST", "/instances", {"instance": body})["instance"]["id"])
 
