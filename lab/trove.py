@@ -73,7 +73,14 @@ class Trove:
 
     def instances(self) -> list[dict[str, Any]]:
         """The instances of this project."""
-        return list(self._get("/instances")["instances"])
+        found: list[dict[str, Any]] = []
+        marker = ""
+        while True:  # Trove gives at most instances_page_size (20) at once
+            page = self._get(f"/instances?marker={marker}" if marker else "/instances")
+            found += page["instances"]
+            if not any(link["rel"] == "next" for link in page.get("links", [])):
+                return found
+            marker = found[-1]["id"]
 
     def instance(self, instance_id: str) -> dict[str, Any]:
         """One instance, as Trove shows it."""
