@@ -109,6 +109,8 @@ def test_error_texts() -> None:
         errors.GaveUp("the guest", "Nova says ERROR"),
         errors.Interrupted("./inv up"),
         errors.SshFailed("127.0.0.1:22", "refused"),
+        errors.Missing("shared", "upgrade", "all databases run one server's version"),
+        errors.Refused("The time is before the backup.", "Give a later one."),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER
