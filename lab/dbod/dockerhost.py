@@ -238,11 +238,11 @@ class DockerHost:
         wanted = {**record.settings, **request.settings}
         found.configure(wanted, name=".new")
         try:
-            said = self.servers.try_out(found.server(), list(found.engine.check))
+            code, said = self.servers.try_out(found.server(), list(found.engine.check))
         finally:
             (found.folder / "server.cnf.new").unlink()
-        if said is not None:
-            raise Refused(f"{record.engine} refuses these settings: {_sentence(said)}", "Nothing was changed.")
+        if why := found.engine.refusal(code, said, wanted):
+            raise Refused(f"{record.engine} refuses these settings: {why}.", "Mend them; nothing was changed.")
         note("a throw-away server takes the settings; restarting")
         running = self.servers.running(record.name)
         found.stop()
@@ -255,7 +255,8 @@ class DockerHost:
             found.configure(record.settings)
             found.start()
             raise Refused(
-                f"{record.name} does not start with these settings: {_sentence(error.cause)}", "They were taken back."
+                f"{record.name} does not start with these settings: {error.cause.splitlines()[-1]}",
+                "Mend them; they were taken back.",
             ) from error
         self.records.put(replace(record, settings=wanted))
         return wanted
@@ -348,8 +349,3 @@ class DockerHost:
             "created": record.created,
             "state": str(self.state(record)),
         }
-
-
-def _sentence(text: str) -> str:
-    lines = [line for line in text.splitlines() if "ERROR" in line or "FATAL" in line] or text.splitlines()
-    return lines[0].strip() if lines else "it does not say why"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,16 @@ class Engine:
         lines = _postgresql_defaults(memory) | dict(settings) | POSTGRESQL_FIXED | dict(extra)
         return "".join(f"{key} = '{value}'\n" for key, value in lines.items())
 
+    def refusal(self, code: int, said: str, settings: Mapping[str, str]) -> str | None:
+        """Why the engine does not take ``settings``, from what ``check`` ended with and said; None if it does."""
+        lines = [line for line in said.splitlines() if re.search(r"\[ERROR\]|(LOG|FATAL): ", line)]
+        # MariaDB makes 10 of "max_connections = many", with a warning and exit code 0
+        lines += [m[0] for key in settings for m in re.finditer(rf"option '{key}':.* adjusted to .*", said)]
+        if code == 0 and not any("adjusted" in line for line in lines):
+            return None
+        first = (lines or said.splitlines() or [f"exit code {code}"])[0]
+        return re.split(r"\[ERROR\] (?:mariadbd: )?|(?:LOG|FATAL):\s+", first)[-1].strip()
+
     def setting(self, session: Session, key: str) -> str:
         """A setting as the running server has it."""
         if self.name == "mariadb":
@@ -78,6 +89,9 @@ class Engine:
             session.execute(f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
             session.execute("FLUSH TABLES WITH READ LOCK")
             try:
+                # else the last commits are in the binary log only, and a copy without that log will not start:
+                # "Found 1 prepared transactions!"
+                session.execute("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS")
                 file, position, *_ = session.execute("SHOW BINLOG STATUS")[0]
                 yield {"file": str(file), "position": int(position)}
             finally:
@@ -149,7 +163,11 @@ MARIADB = Engine(
     database="mysql",
     argv=("mariadbd", f"--defaults-file={CONFIG}", f"--datadir={DATA}"),
     # with --help the options are parsed and nothing is started
-    check=("sh", "-c", f"exec mariadbd --defaults-file={CONFIG}.new --help --verbose > /dev/null"),
+    check=(
+        "sh",
+        "-c",
+        f"exec mariadbd --defaults-file={CONFIG}.new --datadir=/tmp --log-bin=/tmp/binlog --help --verbose > /dev/null",
+    ),
     fixed=(*MARIADB_FIXED, "skip_log_bin", "skip_networking", "init_file", "plugin_dir", "basedir"),
 )
 POSTGRESQL = Engine(

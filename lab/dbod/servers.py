@@ -121,8 +121,8 @@ class Servers:
         with self._found(name) as container:
             return bytes(container.logs(tail=lines)).decode(errors="replace")
 
-    def try_out(self, server: Server, argv: list[str]) -> str | None:
-        """Run ``argv`` in a throw-away container over the same folder, read-only; its last words if it fails."""
+    def try_out(self, server: Server, argv: list[str]) -> tuple[int, str]:
+        """Run ``argv`` in a throw-away container over the same folder, read-only; exit code and standard error."""
         with engine.client(ANSWER_SECONDS) as client:
             container = client.containers.create(
                 server.image,
@@ -135,7 +135,7 @@ class Servers:
             try:
                 container.start()
                 code = int(container.wait()["StatusCode"])
-                return None if code == 0 else bytes(container.logs(stdout=False, tail=8)).decode(errors="replace")
+                return code, bytes(container.logs(stdout=False)).decode(errors="replace")
             finally:
                 container.remove(force=True, v=True)
 
