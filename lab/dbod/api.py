@@ -31,7 +31,7 @@ class Api(Trove):
         return any(entry["type"] == service for entry in self._connection.service_catalog)
 
     def flavor(self, memory: int) -> str:
-        """Id of the smallest flavor with at least ``memory`` MiB and an ephemeral disk for the data. Raises: Refused."""
+        """Id of the smallest flavor with ``memory`` MiB or more and a disk for the data. Raises: Refused."""
         found = [f for f in self._connection.compute.flavors() if f.ram >= memory and f.ephemeral]
         if not found:
             raise Refused(f"The cloud has no flavor with {memory} MiB.", "Ask for less memory.")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from lab import sql, waits
 from lab.dbod.api import Api
 from lab.dbod.contract import Handler, Operation, Request, State, Value
-from lab.errors import GaveUp, Missing, Refused
+from lab.errors import Missing, Refused
 from lab.home import Home
 from lab.remote import Remote
-from lab.sql import Login
+from lab.sql import Login, Session
 from lab.waits import Note
 
 PREFIX = "dbod-"
@@ -44,7 +45,7 @@ LACKS = {
 
 @dataclass(frozen=True)
 class Access:
-    """A lab that is up: its home, the user's and the operator's view, the way to the instances; seconds of patience."""
+    """A lab that is up: the user's and the operator's view, the way to its instances, and seconds of patience."""
 
     home: Home
     user: Api
@@ -95,8 +96,8 @@ class CloudHost:
             Operation.PROMOTE: self._promote,
         }
 
-    def session(self, name: str) -> Any:
-        """The administrator's session with an instance, through the lab's machine. Raises: sql.ERRORS."""
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        """The administrator's session, through the lab's machine."""
         return sql.session(self._remote, self._login(self._seen(name)))
 
     def _ours(self) -> dict[str, dict[str, Any]]:
@@ -260,7 +261,7 @@ class CloudHost:
 
     def _logs(self, request: Request, note: Note) -> Value:
         self._need("published logs", request.operation)
-        raise GaveUp("the log", "reading one out of Swift is not written")
+        raise Missing(self.name, request.operation, "reading a published log out of Swift is not written")
 
     def _credentials(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from lab.errors import BadValue, LabError
+from lab.sql import Session
 from lab.waits import Note
 
 ENGINES = ("mariadb", "postgresql")
@@ -147,6 +149,9 @@ class Provider(Protocol):
     @property
     def lacks(self) -> Mapping[Operation, str]:
         """Operation to why the provider cannot give it (a phrase)."""
+
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        """SQL with the credentials that the instance's owner has. Raises: Refused, sql.ERRORS."""
 
 
 @dataclass(frozen=True)

@@ -5,57 +5,33 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from time import monotonic
 from typing import Any
 
 from lab import state
-from lab.dbod import engines, recovery, storage
+from lab.dbod import checker, configs, engines, hostwork, recovery, storage
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.instances import Instance
 from lab.dbod.records import Backup, Record, Records, now
 from lab.dbod.servers import Servers
 from lab.dbod.storage import Store
-from lab.density.rows import Rows
-from lab.errors import DockerUnusable, LabError, Missing, PortTaken, Refused
+from lab.errors import DockerUnusable, Missing, PortTaken, Refused
 from lab.home import Home
 from lab.remote import free_port
+from lab.sql import Session
 from lab.waits import Note
 
-HOME = "dbod"
-"""The host's place among the labs: ./inv list shows it, ./inv destroy --name=dbod takes it away."""
 LOG_LINES = 100
-TOGETHER = 16
-
-WORK = {
-    Operation.PING: "a connection with a deadline",
-    Operation.MONITOR: "a query and Docker's account of memory, put together",
-    Operation.CHECK: "a checker that connects to every instance and records what it saw",
-    Operation.CONFIG_GET: "the settings that were put, kept beside the instance",
-    Operation.CONFIG_PUT: "settings tried in a throw-away server first, and taken back if the server will not start",
-    Operation.BACKUP: "quiesce through SQL, file-system snapshot, release",
-    Operation.BACKUPS: "a list of snapshots",
-    Operation.RESTORE: "data put back from the snapshot; to a time by handing the server its own log",
-    Operation.CLONE: "a snapshot of a backup under a server of its own",
-    Operation.UPGRADE: "a backup, then the other version's image over the same data",
-    Operation.MAINTENANCE: "a mark that makes the other operations refuse",
-    Operation.CREDENTIALS: "a random password, kept 0600",
-}
-LACKS = {
-    Operation.AUTOMATIC_BACKUPS: "nothing runs beside the commands that could keep a schedule",
-    Operation.REPLICATE: "both engines replicate, but the provider does not set it up",
-    Operation.PROMOTE: "there are no replicas",
-}
 
 
 class DockerHost:
     """The provider ``docker-host``. Operations that change something hold the host's lock (LabBusy)."""
 
     name = "docker-host"
-    work = WORK
-    lacks = LACKS
+    work = hostwork.WORK
+    lacks = hostwork.LACKS
 
     def __init__(self, home: Home, note: Note, install: bool = True) -> None:
         self.home = home
@@ -80,7 +56,9 @@ class DockerHost:
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
             Operation.MONITOR: self._monitor,
-            Operation.CHECK: lambda _request, _note: self.check(),
+            Operation.CHECK: lambda _request, _note: checker.check(
+                self.home, [self.records.get(name) for name in self.records.names()], self.state
+            ),
             Operation.CONFIG_GET: lambda request, _note: dict(self.records.get(request.instance).settings),
             Operation.CONFIG_PUT: self._alone(self._config_put),
             Operation.BACKUP: self._alone(self._backup),
@@ -100,6 +78,10 @@ class DockerHost:
         """The instance of that name. Raises: Refused."""
         return self._of(self.records.get(name))
 
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        """The administrator's session: DBOD's users have every right."""
+        return self.instance(name).session()
+
     def state(self, record: Record) -> State:
         """What DBOD would call its state now: asked by connecting, and not remembered."""
         if record.maintenance:
@@ -107,18 +89,6 @@ class DockerHost:
         if self._of(record).answers():
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
-
-    def check(self) -> list[dict[str, Any]]:
-        """The state checker: connect to every instance, and add what was seen to states.jsonl."""
-
-        def checked(name: str) -> dict[str, Any]:
-            began = monotonic()
-            seen = self.state(self.records.get(name))
-            return {"instance": name, "state": str(seen), "seconds": round(monotonic() - began, 4)}
-
-        rows = Rows(self.home.path / "states")
-        with ThreadPoolExecutor(TOGETHER) as pool:
-            return [rows.add("state", **one) for one in pool.map(checked, self.records.names())]
 
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""
@@ -232,33 +202,8 @@ class DockerHost:
 
     def _config_put(self, request: Request, note: Note) -> Value:
         found = self._open(request)
-        record = found.record
-        if kept := sorted(set(request.settings) & set(found.engine.fixed)):
-            raise Refused(f"{', '.join(kept)} cannot be set: the host needs it as it is.", "Leave it out.")
-        wanted = {**record.settings, **request.settings}
-        found.configure(wanted, name=".new")
-        try:
-            code, said = self.servers.try_out(found.server(), list(found.engine.check))
-        finally:
-            (found.folder / "server.cnf.new").unlink()
-        if why := found.engine.refusal(code, said, wanted):
-            raise Refused(f"{record.engine} refuses these settings: {why}.", "Mend them; nothing was changed.")
-        note("a throw-away server takes the settings; restarting")
-        running = self.servers.running(record.name)
-        found.stop()
-        found.configure(wanted)
-        try:
-            if running:
-                found.start()
-        except LabError as error:
-            found.stop()
-            found.configure(record.settings)
-            found.start()
-            raise Refused(
-                f"{record.name} does not start with these settings: {error.cause.splitlines()[-1]}",
-                "Mend them; they were taken back.",
-            ) from error
-        self.records.put(replace(record, settings=wanted))
+        wanted = configs.put(found, request.settings, note)
+        self.records.put(replace(found.record, settings=wanted))
         return wanted
 
     def _backup(self, request: Request, note: Note) -> Value:

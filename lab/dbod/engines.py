@@ -166,7 +166,7 @@ MARIADB = Engine(
     check=(
         "sh",
         "-c",
-        f"exec mariadbd --defaults-file={CONFIG}.new --datadir=/tmp --log-bin=/tmp/binlog --help --verbose > /dev/null",
+        f"exec mariadbd --defaults-file={CONFIG}.new --datadir=/tmp --log-bin=/tmp/log --help --verbose > /dev/null",
     ),
     fixed=(*MARIADB_FIXED, "skip_log_bin", "skip_networking", "init_file", "plugin_dir", "basedir"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from lab import sql
@@ -12,7 +13,7 @@ from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.instances import Instance
 from lab.errors import GaveUp, Missing, Refused
-from lab.sql import Login
+from lab.sql import Login, Session
 from lab.waits import Note
 
 SERVER = "shared_"
@@ -52,7 +53,7 @@ class Shared:
     lacks = LACKS
 
     def __init__(self, host: DockerHost) -> None:
-        self._host = host
+        self.host = host
         self._state = host.home.state
 
     @property
@@ -68,6 +69,11 @@ class Shared:
             Operation.CREDENTIALS: self._credentials,
         }
 
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        """The account's own session: there is no administrator's for users."""
+        login = self._login(name)
+        return sql.connect(login, "127.0.0.1", self._server(login.datastore).record.port, autocommit=True)
+
     def _known(self) -> dict[str, dict[str, Any]]:
         """Database to its engine and owner."""
         return dict(self._state.get(KEY) or {})
@@ -80,10 +86,10 @@ class Shared:
             raise Refused(f"There is no database {name!r}.", f"Databases here: {have}.") from error
 
     def _server(self, engine: str) -> Instance:
-        return self._host.instance(SERVER + engine)
+        return self.host.instance(SERVER + engine)
 
     def _login(self, name: str) -> Login:
-        return Login(self._engine(name), "127.0.0.1", name, self._host.home.secrets[f"account.{name}"], name)
+        return Login(self._engine(name), "127.0.0.1", name, self.host.home.secrets[f"account.{name}"], name)
 
     def _create(self, request: Request, note: Note) -> Value:
         name, engine = request.instance, request.engine
@@ -95,17 +101,17 @@ class Shared:
                 raise Refused(f"There is a {self._engine(name)} database {name!r} already.", "Choose another name.")
             note("it is there already")
             return self._shown(name)
-        if self._host.records.find(SERVER + engine) is None:
+        if self.host.records.find(SERVER + engine) is None:
             note("starting the server that all share")
-            jobs.value(self._host, Operation.CREATE, SERVER + engine, engine=engine)
+            jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine)
         self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
         password = self._login(name).password
         with self._admin(engine) as run:
             # names are checked by the contract, passwords are alphanumeric (lab/secrets.py)
             if engine == "mariadb":
                 run(f"CREATE DATABASE IF NOT EXISTS {name}")
-                run(f"CREATE OR REPLACE USER {name}@'%' IDENTIFIED BY '{password}'")
-                run(f"GRANT ALL PRIVILEGES ON {name}.* TO {name}@'%'")
+                run(f"CREATE OR REPLACE USER {name}@'%%' IDENTIFIED BY '{password}'")
+                run(f"GRANT ALL PRIVILEGES ON {name}.* TO {name}@'%%'")
             else:
                 run(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
                 run(f"CREATE DATABASE {name} OWNER {name}")
@@ -120,7 +126,7 @@ class Shared:
         with self._admin(self._engine(name)) as run:
             if self._engine(name) == "mariadb":
                 run(f"DROP DATABASE IF EXISTS {name}")
-                run(f"DROP USER IF EXISTS {name}@'%'")
+                run(f"DROP USER IF EXISTS {name}@'%%'")
             else:
                 run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
                 run(f"DROP ROLE IF EXISTS {name}")
@@ -146,7 +152,7 @@ class Shared:
 
     def _answers(self, name: str) -> bool:
         try:
-            with sql.connect(self._login(name), "127.0.0.1", self._server(self._engine(name)).record.port) as session:
+            with self.session(name) as session:
                 return bool(session.execute("SELECT 6 * 7")[0][0] == 42)
         except sql.ERRORS:
             return False
