@@ -215,7 +215,7 @@ def dbod(
 ) -> None:
     """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
 
-    --memory is MiB; --time is UTC, as 2026-01-31_23:59:59; --settings is key=value,key=value; --off ends a maintenance.
+    --memory: MiB; --time: UTC, as 2026-01-31_23:59:59; --settings: key=value,key=value; --off ends a maintenance.
     """
     from lab import show
     from lab.dbod import command

@@ -5,6 +5,9 @@ from __future__ import annotations
 from lab.dbod.contract import Operation
 
 WORK = {
+    Operation.CREATE: "a volume, a port, a password and a container put together",
+    Operation.DESTROY: "container, data, logs and backups removed together",
+    Operation.LIST: "a record of each instance, and its state asked",
     Operation.PING: "a connection with a deadline",
     Operation.MONITOR: "a query and Docker's account of memory, put together",
     Operation.CHECK: "a checker that connects to every instance and records what it saw",

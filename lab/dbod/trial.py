@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from lab import sql, waits
 from lab.dbod import jobs
@@ -34,16 +35,16 @@ class Trial:
         """The name of a second instance."""
         return f"{self.name}_b"
 
-    def do(self, operation: Operation, instance: str = "", **given: object) -> Value:
+    def do(self, operation: Operation, instance: str = "", **given: Any) -> Value:
         """An operation that must succeed; what it gives. Raises: Missing, LabError."""
-        request = Request(operation, instance or self.name, engine=self.engine, **given)  # type: ignore[arg-type]
+        request = Request(operation, instance or self.name, engine=self.engine, **given)
         result = jobs.perform(self.provider, request)
         self.results.append(result)
         if result.error:
             raise result.error
         return result.value
 
-    def refused(self, operation: Operation, **given: object) -> None:
+    def refused(self, operation: Operation, **given: Any) -> None:
         """An operation that must be refused. Raises: Missing, Unmet."""
         try:
             self.do(operation, **given)
@@ -99,14 +100,13 @@ class Trial:
 
 
 def ended(trial: Trial, error: Exception | None, principal: Operation) -> tuple[Outcome, str, float]:
-    """Outcome, why, and the seconds of the ``principal`` operation (0 where it did not succeed)."""
-    done = [r for r in trial.results if r.operation is principal]
-    seconds = done[-1].seconds if done and not done[-1].error else 0.0
+    """Outcome, why, and the seconds of the first ``principal`` operation that succeeded (0 where none did)."""
+    seconds = next((r.seconds for r in trial.results if r.operation is principal and not r.error), 0.0)
     if isinstance(error, Missing):
         return Outcome.MISSING, error.why, seconds
     if isinstance(error, LabError):
         return Outcome.FAILED, error.cause, seconds
     if error is not None:
         return Outcome.FAILED, str(error), seconds
-    worked = [r for r in done if r.outcome is Outcome.WITH_WORK]
-    return (Outcome.WITH_WORK, worked[-1].why, seconds) if worked else (Outcome.NATIVE, "", seconds)
+    work = trial.provider.work.get(principal, "")
+    return (Outcome.WITH_WORK if work else Outcome.NATIVE), work, seconds

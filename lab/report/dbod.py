@@ -18,7 +18,9 @@ from lab.report.dbod_plots import Times
 from lab.state import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
-GIVEN = (Outcome.NATIVE, Outcome.WITH_WORK)
+TIMED = ("create", "backup", "restore", "point-in-time", "clone")
+SHOWN = 5
+"""Titles in one sentence; the matrix has them all."""
 CORRESPONDENCE = (
     ("web interface", "API"),
     ("DBOD database", "Trove's database"),
@@ -85,7 +87,7 @@ def tabulate(rows: list[Row]) -> list[Column]:
 
 
 def verdict(columns: list[Column], absent: list[Row]) -> list[str]:
-    """At most five sentences, each counted or measured from the rows."""
+    """A few sentences, each counted or measured from the rows."""
     said = ["; ".join(_score(column) for column in columns) + "."]
     for provider in dict.fromkeys(column.provider for column in columns):
         own = [column for column in columns if column.provider == provider]
@@ -93,6 +95,8 @@ def verdict(columns: list[Column], absent: list[Row]) -> list[str]:
         everywhere = [title for title, times in lacking.items() if times == len(own)]
         if everywhere:
             said.append(f"{provider} does not have, with any engine tried: {_list(everywhere)}.")
+    if times := [words for column in columns if (words := _times(column))]:
+        said.append("Seconds of the operations, measured once: " + "; ".join(times) + ".")
     failed = [f"{r['title']} ({c.provider}, {c.engine})" for c in columns for r in c.cells.values()
               if r["outcome"] == Outcome.FAILED]  # fmt: skip
     said.append(
@@ -110,7 +114,13 @@ def _score(column: Column) -> str:
 
 
 def _list(titles: list[str]) -> str:
-    return "; ".join(f"“{title}”" for title in titles)
+    shown = "; ".join(f"“{title}”" for title in titles[:SHOWN])
+    return shown + (f" and {len(titles) - SHOWN} more" if len(titles) > SHOWN else "")
+
+
+def _times(column: Column) -> str:
+    said = [f"{id} {row['seconds']:.2f} s" for id, row in column.cells.items() if id in TIMED and row["seconds"]]
+    return f"{column.provider} with {column.engine}: {', '.join(said)}" if said else ""
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -281,6 +281,7 @@ def plain(axis: Axis) -> None:
 
 
 def new_axes(height: float = 4.4) -> tuple[Figure, Axes]:
+    """A figure of the page's width; ``height`` in inches."""
     figure = Figure(figsize=(9, height), layout="constrained")
     return figure, figure.add_subplot()
 
