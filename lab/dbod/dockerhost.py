@@ -108,13 +108,14 @@ class DockerHost:
         return Instance(self.home, self.store, self.servers, record)
 
     def _open(self, request: Request) -> Instance:
-        """The instance, for an operation that a maintenance forbids. Raises: Refused."""
+        """The instance, whole, for an operation that a maintenance forbids. Raises: Refused."""
         found = self.instance(request.instance)
         if found.record.maintenance:
             raise Refused(
                 f"{request.instance} is in maintenance.",
                 f"./inv dbod maintenance --instance={request.instance} --off",
             )
+        recovery.mend(found)
         return found
 
     def _port(self, wanted: int, name: str) -> int:
@@ -183,6 +184,8 @@ class DockerHost:
 
     def _start(self, request: Request, note: Note) -> Value:
         found = self._open(request)
+        if not found.answers():
+            found.configure(found.record.settings)
         note(f"answered after {found.start():.2f} s")
         return self._shown(found.record)
 
@@ -219,13 +222,14 @@ class DockerHost:
     def _restore(self, request: Request, note: Note) -> Value:
         found = self._open(request)
         backup = found.record.backup(request.backup)
-        restored = recovery.restore(found, backup, request.moment(), note)
-        return self._shown(self.records.put(restored))
+        found.record = self.records.put(recovery.restore(found, backup, request.moment(), note))
+        recovery.mend(found)
+        return self._shown(found.record)
 
     def _clone(self, request: Request, note: Note) -> Value:
         source = self.instance(request.instance)
         backup = source.record.backup(request.backup)
-        if self.records.find(request.target):
+        if (there := self.records.find(request.target)) and there.ready:
             raise Refused(f"There is an instance {request.target!r} already.", "Choose another name.")
         record = replace(
             source.record,

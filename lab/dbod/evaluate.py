@@ -139,12 +139,13 @@ def _remove(provider: Provider) -> None:
 
 
 def _manifest(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
-    commit = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12", check=False)
+    asked = ("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12")
+    commit = process.run(*asked, check=False).stdout.strip() if process.have("git") else ""
     return {
         "version": 1,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}",
-        "commit": commit.stdout.strip(),
+        "commit": commit,
         "providers": list(names),
         "engines": list(engines),
         "host": {

@@ -17,34 +17,48 @@ TOO_EARLY = "recovery ended before configured recovery target was reached"
 
 
 def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
-    """Restore and start; gives the record with its new log. Raises: Refused (nothing changed), GaveUp (put back)."""
+    """Restore and start; gives the record with its new log, which is the caller's to keep, and then to ``mend``.
+
+    Raises: Refused (nothing changed), GaveUp (what was there is put back).
+    """
     record = found.record
     _allow(record, backup, time)
     old, log = found.folder / "data.old", record.log + 1
-    found.store.remove(old)
     found.store.remove(found.log(log))
     found.stop()
     if record.engine == "postgresql":
         replay.save_wal(found.data, found.log(record.log))
     ended = now()
+    # first the new log, then the data: whoever finds this cut short sees by the log that it is
+    found.begin_log(log)
     found.store.move(found.data, old)
     try:
         found.store.snapshot(found.backups / backup.id, found.data)
         note("the snapshot is in place")
-        found.begin_log(log)
         if time:
             _replay(found, backup, time, note)
         note(f"answered after {found.start():.2f} s")
     except BaseException:
         found.stop()
-        found.store.remove(found.data)
-        found.store.move(old, found.data)
-        found.begin_log(record.log)
-        found.configure(record.settings)
+        mend(found)
         found.start()
         raise
-    found.store.remove(old)
     return replace(record, log=log, ends=(*record.ends, ended))
+
+
+def mend(found: Instance) -> None:
+    """Put back what a restore that was cut short moved away, or remove what one that ended left; else nothing."""
+    old, record = found.folder / "data.old", found.record
+    ended = (found.folder / "log").readlink().name == found.log(record.log).name
+    if ended:
+        found.store.remove(old)
+        return
+    if old.exists():
+        found.stop()
+        found.store.remove(found.data)
+        found.store.move(old, found.data)
+    found.begin_log(record.log)
+    found.configure(record.settings)
 
 
 def _allow(record: Record, backup: Backup, time: datetime | None) -> None:

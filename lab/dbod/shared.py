@@ -19,6 +19,12 @@ from lab.waits import Note
 SERVER = "shared_"
 """Before an engine's name: the server that all databases of that engine are in."""
 KEY = "shared.databases"
+RESERVED = frozenset(
+    {"mysql", "sys", "information_schema", "performance_schema", "root", "postgres", "template0", "template1", "public"}
+)
+"""Databases and accounts that the servers bring with them."""
+Run = Callable[[str], list[tuple[Any, ...]]]
+"""Runs a statement; gives its rows."""
 ONE = "one server serves all databases"
 LACKS = {
     Operation.START: f"{ONE}: it is started for all or for none",
@@ -96,6 +102,8 @@ class Shared:
         if request.port or request.version:
             what = "port" if request.port else "version"
             raise Missing(self.name, "create", f"{ONE}: a database has no {what} of its own")
+        if name in RESERVED:
+            raise Refused(f"{name!r} is a name of the servers' own.", "Choose another name.")
         if name in self._known():
             if self._engine(name) != engine:
                 raise Refused(f"There is a {self._engine(name)} database {name!r} already.", "Choose another name.")
@@ -104,18 +112,21 @@ class Shared:
         if self.host.records.find(SERVER + engine) is None:
             note("starting the server that all share")
             jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine)
-        self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
-        password = self._login(name).password
+        password = self.host.home.secrets[f"account.{name}"]
         with self._admin(engine) as run:
-            # names are checked by the contract, passwords are alphanumeric (lab/secrets.py)
+            # what a killed create left; names are checked by the contract, passwords alphanumeric (lab/secrets.py)
+            self._drop(run, engine, name)
             if engine == "mariadb":
-                run(f"CREATE DATABASE IF NOT EXISTS {name}")
-                run(f"CREATE OR REPLACE USER {name}@'%%' IDENTIFIED BY '{password}'")
-                run(f"GRANT ALL PRIVILEGES ON {name}.* TO {name}@'%%'")
+                run(f"CREATE DATABASE `{name}`")
+                run(f"CREATE USER `{name}`@'%%' IDENTIFIED BY '{password}'")
+                # in a GRANT, _ stands for any character: a_b would be given axb too
+                pattern = name.replace("_", "\\_")
+                run(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO `{name}`@'%%'")
             else:
-                run(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
-                run(f"CREATE DATABASE {name} OWNER {name}")
-                run(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+                run(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
+                run(f'CREATE DATABASE "{name}" OWNER "{name}"')
+                run(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+        self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
         return self._shown(name)
 
     def _destroy(self, request: Request, note: Note) -> Value:
@@ -124,13 +135,16 @@ class Shared:
             note("there is none of that name")
             return
         with self._admin(self._engine(name)) as run:
-            if self._engine(name) == "mariadb":
-                run(f"DROP DATABASE IF EXISTS {name}")
-                run(f"DROP USER IF EXISTS {name}@'%%'")
-            else:
-                run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-                run(f"DROP ROLE IF EXISTS {name}")
+            self._drop(run, self._engine(name), name)
         self._state[KEY] = {key: value for key, value in self._known().items() if key != name}
+
+    def _drop(self, run: Run, engine: str, name: str) -> None:
+        if engine == "mariadb":
+            run(f"DROP DATABASE IF EXISTS `{name}`")
+            run(f"DROP USER IF EXISTS `{name}`@'%%'")
+        else:
+            run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            run(f'DROP ROLE IF EXISTS "{name}"')
 
     def _monitor(self, request: Request, note: Note) -> Value:
         name = request.instance
@@ -170,7 +184,7 @@ class Shared:
         }
 
     @contextlib.contextmanager
-    def _admin(self, engine: str) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    def _admin(self, engine: str) -> Iterator[Run]:
         """Statements as the server's administrator. Raises: GaveUp with the server's words."""
         try:
             with self._server(engine).session() as session:

@@ -91,11 +91,12 @@ def open_store(home: Home, note: Note, install: bool = True) -> Store:
 def release(home: Home) -> None:
     """Unmount the store and remove its file, with everything in it."""
     path = home.path / "store"
+    if not path.exists():
+        return
     if os.path.ismount(path):
         _root("umount", path)
     (home.path / "store.btrfs").unlink(missing_ok=True)
-    if path.exists():
-        _root("rm", "-rf", path)
+    _root("rm", "-rf", path)
     home.state.forget("store")
 
 

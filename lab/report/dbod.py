@@ -119,7 +119,9 @@ def _list(titles: list[str]) -> str:
 
 
 def _times(column: Column) -> str:
-    said = [f"{id} {row['seconds']:.2f} s" for id, row in column.cells.items() if id in TIMED and row["seconds"]]
+    said = [
+        f"{name} {row['seconds']:.2f} s" for name, row in column.cells.items() if name in TIMED and row["seconds"]
+    ]
     return f"{column.provider} with {column.engine}: {', '.join(said)}" if said else ""
 
 

@@ -43,6 +43,22 @@ BAD = [
     (["halt", "--name=nobody"], errors.NoSuchLab),
     (["tunnel", "--name=nobody", "--datastore=oracle"], errors.BadValue),
     (["snapshot", "list", "--name=nobody"], errors.NoSuchLab),
+    (["dbod", "bakcup", "--instance=x"], errors.BadValue),
+    (["dbod", "create"], errors.BadValue),
+    (["dbod", "create", "--instance=Not a name"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--engine=oracle"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--memory=1"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--port=80"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--category=BEST"], errors.BadValue),
+    (["dbod", "clone", "--instance=x", "--target=x"], errors.BadValue),
+    (["dbod", "restore", "--instance=x", "--time=yesterday"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x", "--settings=max_connections"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x", "--settings=a=b'c"], errors.BadValue),
+    (["dbod", "ping", "--instance=x", "--provider=vmware"], errors.BadValue),
+    (["dbod", "list", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
+    (["dbod-evaluate", "--providers=vmware"], errors.BadValue),
+    (["dbod-evaluate", "--engines=oracle"], errors.BadValue),
 ]
 
 
