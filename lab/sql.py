@@ -43,9 +43,19 @@ def session(remote: Remote, login: Login) -> Iterator[Session]:
 
 @contextlib.contextmanager
 def connect(
-    login: Login, host: str, port: int, *, seconds: float = CONNECT_SECONDS, autocommit: bool = False
+    login: Login,
+    host: str,
+    port: int,
+    *,
+    seconds: float = CONNECT_SECONDS,
+    answer_seconds: float | None = None,
+    autocommit: bool = False,
 ) -> Iterator[Session]:
-    """A session with the server at ``host``; committed at its end. Raises: any of ``ERRORS``."""
+    """A session with the server at ``host``; committed at its end. Raises: any of ``ERRORS``.
+
+    ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
+    bounds MariaDB's greeting and answers: a frozen server's port accepts connections and says nothing.
+    """
     where: dict[str, Any] = {"host": host, "port": port, "user": login.user, "password": login.password}
     connection: Any
     if login.datastore == "postgresql":
@@ -53,7 +63,12 @@ def connect(
         connection.autocommit = autocommit
     else:
         connection = pymysql.connect(
-            **where, database=login.database or None, connect_timeout=seconds, autocommit=autocommit
+            **where,
+            database=login.database or None,
+            connect_timeout=seconds,
+            read_timeout=answer_seconds,
+            write_timeout=answer_seconds,
+            autocommit=autocommit,
         )
     try:
         yield Session(connection)

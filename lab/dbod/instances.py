@@ -20,6 +20,8 @@ from lab.sql import Login, Session
 START_SECONDS = 90.0
 REPLAY_SECONDS = 3600.0
 PING_SECONDS = 3.0
+ANSWER_SECONDS = 600.0
+"""A checkpoint of a busy server takes minutes."""
 
 
 class Instance:
@@ -96,10 +98,10 @@ class Instance:
         )
 
     @contextlib.contextmanager
-    def session(self, *, seconds: float = sql.CONNECT_SECONDS, password: str = "") -> Iterator[Session]:
-        """The administrator's, in autocommit mode. Raises: sql.ERRORS."""
-        login = self.login(password)
-        with sql.connect(login, "127.0.0.1", self.record.port, seconds=seconds, autocommit=True) as found:
+    def session(self, *, seconds: float = ANSWER_SECONDS, password: str = "") -> Iterator[Session]:
+        """The administrator's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
+        login, port = self.login(password), self.record.port
+        with sql.connect(login, "127.0.0.1", port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
             yield found
 
     def login(self, password: str = "") -> Login:

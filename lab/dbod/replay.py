@@ -7,6 +7,7 @@ image has no mariadb-binlog). PostgreSQL's archive is read by its own recovery.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from datetime import datetime
 from pathlib import Path
@@ -54,7 +55,8 @@ def stop_position(files: list[Path], start: int, until: datetime) -> tuple[int, 
 def relay(log: Path, data: Path, first: str) -> list[Path]:
     """Copy the binary logs from ``first`` on into ``data`` as relay logs with their index; we may read them."""
     listed = process.run(*process.as_root("ls", log)).stdout.split()
-    wanted = sorted(n for n in listed if n.startswith("binlog.") and n.split(".")[1].isdigit() and n >= first)
+    # beside them lie their index and, since MariaDB 11, an index of GTIDs for each (binlog.000001.idx)
+    wanted = sorted(n for n in listed if re.fullmatch(r"binlog\.\d+", n) and n >= first)
     if not wanted:
         raise GaveUp("the replay", f"the log {first} is gone")
     copies = []

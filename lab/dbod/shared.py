@@ -11,7 +11,7 @@ from lab import sql
 from lab.dbod import jobs
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.dockerhost import DockerHost
-from lab.dbod.instances import Instance
+from lab.dbod.instances import PING_SECONDS, Instance
 from lab.errors import GaveUp, Missing, Refused
 from lab.sql import Login, Session
 from lab.waits import Note
@@ -20,7 +20,17 @@ SERVER = "shared_"
 """Before an engine's name: the server that all databases of that engine are in."""
 KEY = "shared.databases"
 RESERVED = frozenset(
-    {"mysql", "sys", "information_schema", "performance_schema", "root", "postgres", "template0", "template1", "public"}
+    {
+        "mysql",
+        "sys",
+        "information_schema",
+        "performance_schema",
+        "root",
+        "postgres",
+        "template0",
+        "template1",
+        "public",
+    }
 )
 """Databases and accounts that the servers bring with them."""
 Run = Callable[[str], list[tuple[Any, ...]]]
@@ -165,8 +175,10 @@ class Shared:
         return {"host": login.address, "port": port, "user": login.user, "password": login.password}
 
     def _answers(self, name: str) -> bool:
+        login = self._login(name)
+        port = self._server(login.datastore).record.port
         try:
-            with self.session(name) as session:
+            with sql.connect(login, "127.0.0.1", port, seconds=PING_SECONDS, answer_seconds=PING_SECONDS) as session:
                 return bool(session.execute("SELECT 6 * 7")[0][0] == 42)
         except sql.ERRORS:
             return False

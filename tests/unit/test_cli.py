@@ -98,7 +98,8 @@ def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
 
 def test_help_lists_every_task_of_the_readme() -> None:
     listed = inv("--list").stdout
-    for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test"):
+    for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test",
+                 "dbod", "dbod-evaluate"):  # fmt: skip
         assert f"  {task} " in listed
 
 

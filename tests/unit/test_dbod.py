@@ -298,8 +298,8 @@ def _folder(path: Path, *outcomes: tuple[str, str, str]) -> Path:
     (path / evaluate.MANIFEST).write_text(json.dumps(made))
     rows: list[dict[str, Any]] = [
         {"kind": "scenario", "provider": "docker-host", "engine": "mariadb", "requirement": name,
-         "title": name.title(), "operation": name, "in_2014": "not answered", "outcome": outcome, "why": why, "seconds": 1.25,
-         "evidence": ["rows <1>"], "operations": []}
+         "title": name.title(), "operation": name, "in_2014": "not answered", "outcome": outcome, "why": why,
+         "seconds": 1.25, "evidence": ["rows <1>"], "operations": []}
         for name, outcome, why in outcomes
     ]  # fmt: skip
     rows.append({"kind": "absent", "provider": "trove", "why": "There is no lab named 'lab'."})
