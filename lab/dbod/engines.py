@@ -124,7 +124,8 @@ POSTGRESQL_FIXED = {
     "wal_level": "replica",
     "full_page_writes": "on",
     "archive_mode": "on",
-    "archive_command": f"test ! -f {LOG}/%f && cp %p {LOG}/%f.partial && mv {LOG}/%f.partial {LOG}/%f",
+    # it may overwrite: one server writes a log, and a restore that was put back had copied unfinished segments there
+    "archive_command": f"cp %p {LOG}/%f.partial && mv {LOG}/%f.partial {LOG}/%f",
     "archive_timeout": "60",
     "logging_collector": "off",
     "timezone": "UTC",
