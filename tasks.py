@@ -193,6 +193,54 @@ def density_report(c: Context, results: str) -> None:
     show.line(str(density.report(Path(results))))
 
 
+@cli.task
+def dbod(
+    c: Context,
+    operation: str,
+    instance: str = "",
+    provider: str = "docker-host",
+    engine: str = "mariadb",
+    memory: int = 256,
+    port: int = 0,
+    owner: str = "",
+    category: str = "TEST",
+    backup: str = "",
+    time: str = "",
+    target: str = "",
+    version: str = "",
+    settings: str = "",
+    off: bool = False,
+    name: str | None = None,
+    json: bool = False,
+) -> None:
+    """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
+
+    --memory: MiB; --time: UTC, as 2026-01-31_23:59:59; --settings: key=value,key=value; --off ends a maintenance.
+    """
+    from lab import show
+    from lab.dbod import command
+
+    wanted = command.request(
+        operation, settings, instance=instance, engine=engine, memory=memory, port=port, owner=owner,
+        category=category, backup=backup, time=time, target=target, version=version, on=not off,
+    )  # fmt: skip
+    show.job(command.run(wanted, provider, cli.lab_name(name), show.note), json)
+
+
+@cli.task
+def dbod_evaluate(
+    c: Context, providers: str = "", engines: str = "", out: str = "", name: str | None = None, events: bool = False
+) -> None:
+    """Try every requirement of DBOD on every provider and engine; ends in a page (--name: Trove's lab)."""
+    from lab import show
+    from lab.dbod import evaluate
+    from lab.report import dbod as page
+
+    chosen = cli.words(providers), cli.words(engines)
+    folder = cli.folder(out, "dbod")
+    show.line(str(page.report(evaluate.evaluate(*chosen, cli.lab_name(name), folder, show.progress(events)))))
+
+
 @cli.spec_task
 def show_config(c: Context, merged: Merged) -> None:
     """Print every setting, its value and where that came from."""

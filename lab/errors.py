@@ -264,3 +264,30 @@ class SshFailed(LabError):
         super().__init__(
             f"SSH to {where} failed: {why}.", "./inv status says what is up; ./inv up starts what is not."
         )
+
+
+# --- database on demand (50-59) ----------------------------------------------------------------------------
+
+
+class Missing(LabError):
+    """An operation that a provider of databases does not have."""
+
+    id = "missing"
+    exit_code = 50
+
+    def __init__(self, provider: str, operation: str, why: str) -> None:
+        super().__init__(
+            f"Provider {provider} does not have {operation!r}: {why}.",
+            "./inv dbod-evaluate shows which provider has what.",
+        )
+        self.why = why
+
+
+class Refused(LabError):
+    """A request that is understood and must not be done; nothing was changed."""
+
+    id = "refused"
+    exit_code = 51
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(what, instead)

@@ -10,6 +10,7 @@ from typing import Any
 from lab import dockerd, engine, process, settings, state
 from lab import logs as log_bundle
 from lab import status as status_now
+from lab.dbod import storage
 from lab.density import journal
 from lab.density.dockers import Dockers
 from lab.errors import BadValue, GaveUp, NoSuchLab
@@ -144,6 +145,7 @@ def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list
             continue
         with state.lock(home.path, home.name):
             clean.sweep(home, keep_cache, _silent)
+            storage.release(home)
             if keep_cache:
                 _forget_but_secrets(home)
         if not keep_cache:

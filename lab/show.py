@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from lab import cli
 from lab.progress import Events, People, Progress
+
+if TYPE_CHECKING:
+    from lab.dbod.contract import Result  # brings database drivers, for which no other command should wait
 
 _out = Console(highlight=False, soft_wrap=True)
 _marks = {"ok": "[green]ok[/]", "info": "[dim]info[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
@@ -82,6 +85,23 @@ def labs(rows: Sequence[Mapping[str, str]], json: bool) -> None:
         _out.print("There is no lab here yet; make one with ./inv up.")
     else:
         table(["name", "machine", "provider", "release"], [tuple(r.values()) for r in rows])
+
+
+def job(result: Result, json: bool) -> None:
+    """How an operation ended. Raises: what made it fail or missing, when that has been said."""
+    if json:
+        cli.emit(result.as_dict())
+    elif result.error is None:
+        value = result.value
+        if isinstance(value, dict):
+            table(["", ""], [(key, str(item)) for key, item in value.items()])
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            table(list(value[0]), [[str(item) for item in one.values()] for one in value])
+        elif isinstance(value, list):
+            _out.print("\n".join(map(str, value)) or "There is none.", markup=False)
+        _out.print(f"[dim]{result.job}, {result.outcome}, {result.seconds:.2f} s[/]")
+    if result.error:
+        raise result.error
 
 
 def note(text: str) -> None:

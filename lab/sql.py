@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,18 +36,45 @@ class Login:
 
 @contextlib.contextmanager
 def session(remote: Remote, login: Login) -> Iterator[Session]:
-    """A connected session; the work is committed at the end. Raises: any of ``ERRORS``."""
-    with remote.forward(login.address, login.port) as port:
-        where: dict[str, Any] = {"host": "127.0.0.1", "port": port, "user": login.user, "password": login.password}
-        connection: Any
-        if login.datastore == "postgresql":
-            connection = pg8000.dbapi.connect(**where, database=login.database, timeout=CONNECT_SECONDS)
-        else:
-            connection = pymysql.connect(**where, database=login.database, connect_timeout=CONNECT_SECONDS)
-        try:
-            yield Session(connection)
-            connection.commit()
-        finally:
+    """A session through the machine; the work is committed at the end. Raises: any of ``ERRORS``."""
+    with remote.forward(login.address, login.port) as port, connect(login, "127.0.0.1", port) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def connect(
+    login: Login,
+    host: str,
+    port: int,
+    *,
+    seconds: float = CONNECT_SECONDS,
+    answer_seconds: float | None = None,
+    autocommit: bool = False,
+) -> Iterator[Session]:
+    """A session with the server at ``host``; committed at its end. Raises: any of ``ERRORS``.
+
+    ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
+    bounds MariaDB's greeting and answers: a frozen server's port accepts connections and says nothing.
+    """
+    where: dict[str, Any] = {"host": host, "port": port, "user": login.user, "password": login.password}
+    connection: Any
+    if login.datastore == "postgresql":
+        connection = pg8000.dbapi.connect(**where, database=login.database, timeout=seconds)
+        connection.autocommit = autocommit
+    else:
+        connection = pymysql.connect(
+            **where,
+            database=login.database or None,
+            connect_timeout=seconds,
+            read_timeout=answer_seconds,
+            write_timeout=answer_seconds,
+            autocommit=autocommit,
+        )
+    try:
+        yield Session(connection)
+        connection.commit()
+    finally:
+        with contextlib.suppress(*ERRORS):
             connection.close()
 
 
@@ -62,3 +89,10 @@ class Session:
         cursor = self._connection.cursor()
         cursor.execute(statement, parameters)
         return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def columns(self, statement: str, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Run one statement (SHOW …, say) and return these columns of its rows."""
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        where = [[column[0] for column in cursor.description].index(name) for name in names]
+        return [tuple(row[i] for i in where) for row in cursor.fetchall()]

@@ -24,6 +24,7 @@ def probe(spec: LabSpec | None = None) -> list[Finding]:
         hardware.hardware_virtualisation,
         hardware.capabilities,
         hardware.cgroups,
+        hardware.watches,
         lambda: hardware.network_features(features.find()),
         hardware.ports,
         software.docker,

@@ -79,7 +79,7 @@ class Plots:
     def _memory(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for arm in arms:
             points = [(r["level"], r["lost"] / MIB) for r in arm.ladders]
             axes.plot(*zip(*points, strict=True), "o", ms=3, alpha=0.4, color=COLOURS[arm.arm])
@@ -102,7 +102,7 @@ class Plots:
     def _account(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = _axes(height=0.7 + 0.55 * len(arms))
+        figure, axes = new_axes(height=0.7 + 0.55 * len(arms))
         table = []
         seen: set[str] = set()
         for y, arm in enumerate(reversed(arms)):
@@ -155,7 +155,7 @@ class Plots:
             if arm.knee:
                 axes.axvspan(arm.knee[-1]["n"], arm.knee[-1]["n"] + 1, color=COLOURS[arm.arm], alpha=0.2, lw=0)
             axes.set_yscale("log")
-            _plain(axes.yaxis)
+            plain(axes.yaxis)
             axes.set_title(label(arm, processor=True), loc="left", fontsize=10)
             axes.set(xlabel="databases", ylabel="worst p95, ms", xlim=(0, None))
             axes.legend(frameon=False, fontsize=8)
@@ -166,7 +166,7 @@ class Plots:
     def _starts(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = _axes()
+        figure, axes = new_axes()
         table = []
         for arm in arms:
             for values, style, text in ((arm.alone, "-", "alone"), (arm.together, ":", "side by side")):
@@ -178,7 +178,7 @@ class Plots:
                 axes.step([xs[0], *xs], [0, *shares], style, where="post", color=COLOURS[arm.arm], label=name)
                 table += [(arm.arm, text, value) for value in xs]
         axes.set_xscale("log")
-        _plain(axes.xaxis)
+        plain(axes.xaxis)
         axes.set(
             xlabel="seconds from the order to the first answered query", ylabel="share of starts", ylim=(0, 1.02)
         )
@@ -189,7 +189,7 @@ class Plots:
     def _noise(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = _axes(height=0.9 + 0.45 * len(arms))
+        figure, axes = new_axes(height=0.9 + 0.45 * len(arms))
         table = []
         for y, arm in enumerate(reversed(arms)):
             quiet, noisy = (sum(arm.noise[p]) / len(arm.noise[p]) for p in ("quiet", "noisy"))
@@ -200,7 +200,7 @@ class Plots:
             table.append((arm.arm, quiet, noisy))
         axes.set_yticks(range(len(arms)), [label(a, processor=True) for a in reversed(arms)])
         axes.set_xscale("log")
-        _plain(axes.xaxis)
+        plain(axes.xaxis)
         axes.margins(x=0.15, y=0.2)
         axes.set_xlabel("victims' pooled p99, ms: alone (hollow), beside a database at full load (filled)")
         axes.set_title(f"A noisy neighbour, {engine}", loc="left")
@@ -215,7 +215,7 @@ class Plots:
             for r in ours
         ]
         lines += [(text, point, low, high, "#777777") for text, point, low, high in PUBLISHED]
-        figure, axes = _axes(height=1.0 + 0.5 * len(lines))
+        figure, axes = new_axes(height=1.0 + 0.5 * len(lines))
         for y, (_, point, low, high, colour) in enumerate(reversed(lines)):
             if low is not None and high is not None:
                 axes.plot([low, high], [y, y], color=colour, lw=2.5, alpha=0.6)
@@ -239,7 +239,7 @@ class Plots:
         self._save(f"ratios-{engine}", figure, ("ratio", "point", "low", "high"), table)
 
     def _hosts(self, engine: str, plans: Sequence[tuple[float, list[Planned]]]) -> None:
-        figure, axes = _axes()
+        figure, axes = new_axes()
         table = []
         for name in arm_names.NAMES:
             points = [
@@ -273,14 +273,15 @@ class Plots:
             writer.writerows(table)
 
 
-def _plain(axis: Axis) -> None:
+def plain(axis: Axis) -> None:
     """Ticks of a logarithmic axis as 1, 2, 5, 10."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _axes(height: float = 4.4) -> tuple[Figure, Axes]:
+def new_axes(height: float = 4.4) -> tuple[Figure, Axes]:
+    """A figure of the page's width; ``height`` in inches."""
     figure = Figure(figsize=(9, height), layout="constrained")
     return figure, figure.add_subplot()
 

@@ -43,6 +43,22 @@ BAD = [
     (["halt", "--name=nobody"], errors.NoSuchLab),
     (["tunnel", "--name=nobody", "--datastore=oracle"], errors.BadValue),
     (["snapshot", "list", "--name=nobody"], errors.NoSuchLab),
+    (["dbod", "bakcup", "--instance=x"], errors.BadValue),
+    (["dbod", "create"], errors.BadValue),
+    (["dbod", "create", "--instance=Not a name"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--engine=oracle"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--memory=1"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--port=80"], errors.BadValue),
+    (["dbod", "create", "--instance=x", "--category=BEST"], errors.BadValue),
+    (["dbod", "clone", "--instance=x", "--target=x"], errors.BadValue),
+    (["dbod", "restore", "--instance=x", "--time=yesterday"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x", "--settings=max_connections"], errors.BadValue),
+    (["dbod", "config-put", "--instance=x", "--settings=a=b'c"], errors.BadValue),
+    (["dbod", "ping", "--instance=x", "--provider=vmware"], errors.BadValue),
+    (["dbod", "list", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
+    (["dbod-evaluate", "--providers=vmware"], errors.BadValue),
+    (["dbod-evaluate", "--engines=oracle"], errors.BadValue),
 ]
 
 
@@ -82,7 +98,8 @@ def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
 
 def test_help_lists_every_task_of_the_readme() -> None:
     listed = inv("--list").stdout
-    for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test"):
+    for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test",
+                 "dbod", "dbod-evaluate"):  # fmt: skip
         assert f"  {task} " in listed
 
 
@@ -109,6 +126,8 @@ def test_error_texts() -> None:
         errors.GaveUp("the guest", "Nova says ERROR"),
         errors.Interrupted("./inv up"),
         errors.SshFailed("127.0.0.1:22", "refused"),
+        errors.Missing("shared", "upgrade", "all databases run one server's version"),
+        errors.Refused("The time is before the backup.", "Give a later one."),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER

@@ -197,13 +197,13 @@ class Containers:
     def check_alive(self, instance):
         """See that it still runs after its start.
 
-        :raises ImageUnacceptable: it ended; the reason is the exit code with the last line of its console
+        :raises ImageUnacceptable: it ended; the reason is the exit code with the last lines of its console
         """
         with self.get(instance) as container:
             state = container.attrs["State"]
             if state["Running"]:
                 return
-            last = container.logs(tail=1).decode(errors="replace").strip() or "empty"
+            last = container.logs(tail=5).decode(errors="replace").strip() or "empty"
         why = "it ran out of the flavor's memory" if state["OOMKilled"] else f"it ended with code {state['ExitCode']}"
         raise exception.ImageUnacceptable(
             image_id=instance.image_ref, reason=f"the container did not stay up: {why}. Console: {last}"

@@ -1,0 +1,298 @@
+"""Trove as the provider: a server in a machine of its own per instance; what Trove lacks is said, not emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from lab import sql, waits
+from lab.dbod.api import Api
+from lab.dbod.contract import Handler, Operation, Request, State, Value
+from lab.errors import Missing, Refused
+from lab.home import Home
+from lab.remote import Remote
+from lab.sql import Login, Session
+from lab.waits import Note
+
+PREFIX = "dbod-"
+"""Before the names of its instances and configuration groups, which are of the same project as the lab's own."""
+NETWORK = "private"
+ADMIN_DATABASE = {"mariadb": "mysql", "postgresql": "postgres"}
+STATES = {
+    "ACTIVE": State.RUNNING,
+    "HEALTHY": State.RUNNING,
+    "SHUTDOWN": State.STOPPED,
+    "BUILD": State.BUSY,
+    "REBOOT": State.BUSY,
+    "RESIZE": State.BUSY,
+    "BACKUP": State.BUSY,
+    "RESTART_REQUIRED": State.RUNNING,
+}
+NEEDS_SWIFT = "Trove keeps {} in Swift, and this cloud has no object-store"
+WORK = {
+    Operation.PING: "a connection with a deadline; Trove itself knows the agent's heartbeat only",
+    Operation.START: "Trove has no start: its restart starts a server that was stopped",
+    Operation.STOP: "an operator's action of the management API: users cannot stop their server",
+}
+LACKS = {
+    Operation.AUTOMATIC_BACKUPS: "Trove has no scheduler for backups",
+    Operation.RESTORE: "Trove restores into a new instance only, and to no point in time",
+    Operation.MAINTENANCE: "Trove has no maintenance mode of an instance",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """A lab that is up: the user's and the operator's view, the way to its instances, and seconds of patience."""
+
+    home: Home
+    user: Api
+    operator: Api
+    remote: Remote
+    seconds: float
+
+
+class CloudHost:
+    """The provider ``trove``."""
+
+    name = "trove"
+    work = WORK
+    lacks = LACKS
+
+    def __init__(self, access: Access) -> None:
+        self._home = access.home
+        self._api = access.user
+        self._operator = access.operator
+        self._remote = access.remote
+        self._seconds = access.seconds
+
+    @property
+    def does(self) -> Mapping[Operation, Handler]:
+        """What it has, as far as the cloud has what Trove needs for it."""
+        return {
+            Operation.CREATE: self._create,
+            Operation.DESTROY: self._destroy,
+            Operation.LIST: lambda _request, _note: self._all(),
+            Operation.START: self._start,
+            Operation.STOP: self._stop,
+            Operation.PING: lambda request, _note: {"answers": self._answers(request.instance)},
+            Operation.MONITOR: lambda request, _note: _shown(self._seen(request.instance)),
+            Operation.CHECK: lambda _request, _note: self._all(),
+            Operation.CONFIG_GET: self._config_get,
+            Operation.CONFIG_PUT: self._config_put,
+            Operation.BACKUP: self._backup,
+            Operation.BACKUPS: lambda request, _note: [
+                {"id": b["id"], "at": b["created"], "status": b["status"]}
+                for b in self._api.backups(self._seen(request.instance)["id"])
+            ],
+            Operation.CLONE: self._clone,
+            Operation.UPGRADE: self._upgrade,
+            Operation.RESIZE: self._resize,
+            Operation.LOGS: self._logs,
+            Operation.CREDENTIALS: self._credentials,
+            Operation.REPLICATE: self._replicate,
+            Operation.PROMOTE: self._promote,
+        }
+
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        """The administrator's session, through the lab's machine."""
+        return sql.session(self._remote, self._login(self._seen(name)))
+
+    def _ours(self) -> dict[str, dict[str, Any]]:
+        found = [i for i in self._api.instances() if i["name"].startswith(PREFIX)]
+        return {i["name"].removeprefix(PREFIX): i for i in found}
+
+    def _all(self) -> list[dict[str, Any]]:
+        return [_shown(one) for _, one in sorted(self._ours().items())]
+
+    def _seen(self, name: str) -> dict[str, Any]:
+        """The instance as Trove shows it. Raises: Refused."""
+        ours = self._ours()
+        if name not in ours:
+            raise Refused(f"There is no instance {name!r}.", f"Instances here: {', '.join(sorted(ours)) or 'none'}.")
+        return self._api.instance(ours[name]["id"])
+
+    def _login(self, seen: Mapping[str, Any]) -> Login:
+        datastore, name = seen["datastore"]["type"], seen["name"]
+        user = "postgres" if datastore == "postgresql" else "root"
+        address = str(next(a["address"] for a in seen["addresses"]))
+        return Login(datastore, address, user, self._home.secrets[f"{name}.root"], ADMIN_DATABASE[datastore])
+
+    def _answers(self, name: str) -> bool:
+        try:
+            with self.session(name) as session:
+                return bool(session.execute("SELECT 6 * 7")[0][0] == 42)
+        except sql.ERRORS:
+            return False
+
+    def _wait(self, instance: str, note: Note) -> dict[str, Any]:
+        return self._api.wait_active(instance, seconds=self._seconds, note=note)
+
+    def _need(self, what: str, operation: Operation) -> None:
+        if not self._api.has("object-store"):
+            raise Missing(self.name, operation, NEEDS_SWIFT.format(what))
+
+    def _version(self, engine: str, wanted: str) -> str:
+        here = sorted(self._api.datastores().get(engine, {}))
+        if not here:
+            raise Missing(self.name, "create", f"this Trove has no datastore {engine}")
+        if wanted and wanted not in here:
+            raise Refused(f"{engine} {wanted} is not offered here.", f"Offered: {', '.join(here)}.")
+        return wanted or here[-1]
+
+    def _create(self, request: Request, note: Note) -> Value:
+        if request.port:
+            raise Missing(self.name, "create", "an instance has an address, not a port, of its own")
+        known = self._ours().get(request.instance)
+        if known and known["datastore"]["type"] != request.engine:
+            raise Refused(f"There is another instance {request.instance!r} already.", "Choose another name.")
+        instance = known["id"] if known else self._ask(request, request.instance)
+        seen = self._wait(instance, note)
+        # DBOD's user gets every right from the start; Trove gives them on request and remembers that it did
+        self._api.enable_root(instance, self._login(seen).password)
+        return _shown(seen)
+
+    def _ask(self, request: Request, name: str, **more: Any) -> str:
+        return self._api.ask(
+            name=PREFIX + name,
+            flavorRef=self._api.flavor(request.memory),
+            datastore={"type": request.engine, "version": self._version(request.engine, request.version)},
+            nics=[{"net-id": self._api.network(NETWORK)}],
+            **more,
+        )
+
+    def _destroy(self, request: Request, note: Note) -> Value:
+        known = self._ours().get(request.instance)
+        if known is None:
+            note("there is none of that name")
+            return
+        self._api.delete(known["id"])
+        waits.until(
+            f"{request.instance} to be gone",
+            lambda: request.instance not in self._ours(),
+            seconds=self._seconds,
+            setting="database_timeout",
+            every=2.0,
+            note=note,
+        )
+        if group := self._api.configurations().get(PREFIX + request.instance):
+            self._api.delete_configuration(group)
+
+    def _start(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        if seen["status"] not in {"ACTIVE", "HEALTHY"}:
+            self._api.restart(seen["id"])
+            seen = self._wait(seen["id"], note)
+        return _shown(seen)
+
+    def _stop(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        self._operator.manage(seen["id"], "stop")
+        waits.until(
+            f"{request.instance} to stop",
+            lambda: self._api.instance(seen["id"])["status"] == "SHUTDOWN",
+            seconds=self._seconds,
+            setting="database_timeout",
+            every=2.0,
+            note=note,
+        )
+        return _shown(self._api.instance(seen["id"]))
+
+    def _config_get(self, request: Request, note: Note) -> Value:
+        self._seen(request.instance)
+        group = self._api.configurations().get(PREFIX + request.instance)
+        return self._api.configuration(group) if group else {}
+
+    def _config_put(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        values = {key: int(value) if value.isdigit() else value for key, value in request.settings.items()}
+        name = PREFIX + request.instance
+        group = self._api.configurations().get(name)
+        if group:
+            self._api.change_configuration(group, values)
+        else:
+            store = {"type": seen["datastore"]["type"], "version": seen["datastore"]["version"]}
+            group = self._api.create_configuration(name, store, values)
+            self._api.change(seen["id"], configuration=group)
+        if self._api.instance(seen["id"])["status"] == "RESTART_REQUIRED":
+            note("these settings need a restart")
+            self._api.restart(seen["id"])
+        self._wait(seen["id"], note)
+        return self._api.configuration(group)
+
+    def _backup(self, request: Request, note: Note) -> Value:
+        self._need("backups", request.operation)
+        instance = self._seen(request.instance)["id"]
+        backup = self._api.back_up(instance, PREFIX + request.instance)
+        self._api.wait_backup(instance, backup, self._seconds, note)
+        return {"id": backup}
+
+    def _clone(self, request: Request, note: Note) -> Value:
+        self._need("backups", request.operation)
+        backups = self._api.backups(self._seen(request.instance)["id"])
+        backup = request.backup or (backups[-1]["id"] if backups else "")
+        if not backup:
+            raise Refused(f"{request.instance} has no backup.", "Make one with ./inv dbod backup.")
+        made = self._ask(request, request.target, restorePoint={"backupRef": backup})
+        seen = self._wait(made, note)
+        self._api.enable_root(made, self._login(seen).password)
+        return _shown(seen)
+
+    def _upgrade(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        store = seen["datastore"]
+        others = sorted(set(self._api.datastores().get(store["type"], {})) - {store["version"]})
+        if not others:
+            raise Missing(self.name, "upgrade", f"this Trove offers no other version of {store['type']}")
+        if request.version and request.version not in others:
+            raise Refused(f"{request.version} is not offered here.", f"Offered: {', '.join(others)}.")
+        self._api.change(seen["id"], datastore_version=request.version or others[-1])
+        return _shown(self._wait(seen["id"], note))
+
+    def _resize(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        flavor = self._api.flavor(request.memory)
+        if str(seen["flavor"]["id"]) != flavor:
+            self._api.act(seen["id"], "resize", flavorRef=flavor)
+            seen = self._wait(seen["id"], note)
+        return _shown(seen)
+
+    def _logs(self, request: Request, note: Note) -> Value:
+        self._need("published logs", request.operation)
+        raise Missing(self.name, request.operation, "reading a published log out of Swift is not written")
+
+    def _credentials(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        login = self._login(seen)
+        user = self._api.enable_root(seen["id"], login.password)
+        return {"host": login.address, "port": login.port, "user": user, "password": login.password}
+
+    def _replicate(self, request: Request, note: Note) -> Value:
+        self._need("the backup that a replica begins with", request.operation)
+        made = self._ask(request, request.target, replica_of=self._seen(request.instance)["id"])
+        return _shown(self._wait(made, note))
+
+    def _promote(self, request: Request, note: Note) -> Value:
+        seen = self._seen(request.instance)
+        if "replica_of" not in seen:
+            self._need("the backup that a replica begins with", request.operation)
+            raise Refused(f"{request.instance} is no replica.", "Make one with ./inv dbod replicate.")
+        self._api.act(seen["id"], "promote_to_replica_source")
+        return _shown(self._wait(seen["id"], note))
+
+
+def _shown(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """An instance as every provider shows it, from Trove's JSON."""
+    engine = seen["datastore"]["type"]
+    addresses = [a["address"] for a in seen.get("addresses", [])]
+    return {
+        "name": seen["name"].removeprefix(PREFIX),
+        "engine": engine,
+        "version": seen["datastore"]["version"],
+        "host": addresses[0] if addresses else "",
+        "port": sql.PORTS[engine],
+        "state": str(STATES.get(seen["status"], State.UNKNOWN)),
+        "status": f"{seen['status']} {seen.get('operating_status', '')}".strip(),
+    }

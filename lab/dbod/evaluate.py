@@ -1,0 +1,161 @@
+"""The evaluation: every requirement tried on every provider with every engine; gives raw rows."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psutil
+
+from lab import host, process, sql
+from lab.dbod import contract, jobs, providers, scenarios, storage, trial
+from lab.dbod.contract import Operation, Outcome, Provider, Request
+from lab.dbod.dockerhost import DockerHost
+from lab.dbod.scenarios import Scenario
+from lab.dbod.shared import Shared
+from lab.dbod.trial import Trial, Unmet
+from lab.density.rows import Rows
+from lab.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
+from lab.home import PROJECT, cache
+from lab.progress import Progress
+from lab.state import write_atomically
+
+MANIFEST = "manifest.json"
+
+
+def evaluate(
+    names: Sequence[str], engines: Sequence[str], lab: str, out: Path, progress: Progress, install: bool = True
+) -> Path:
+    """Try all; ``out`` then holds rows.jsonl and manifest.json. Nothing that was made for it stays.
+
+    A provider that is not there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, MissingTools,
+    DockerUnusable, Interrupted.
+    """
+    names, engines = list(names) or list(providers.NAMES), list(engines) or list(contract.ENGINES)
+    for name in names:
+        providers.checked(name)
+    for engine in engines:
+        if engine not in contract.ENGINES:
+            raise BadValue("engines", engine, "of " + ", ".join(contract.ENGINES), "flag")
+    if (out / MANIFEST).exists():
+        raise BadValue("out", str(out), "a new folder: this one holds an evaluation already", "flag")
+    if set(names) - {"trove"}:
+        host.ensure({"docker"}, lambda text: progress.note("host", text), cache() / "dbod-install.log", install)
+    rows, run = Rows(out), f"dbod-{secrets.token_hex(3)}"
+    write_atomically(out / MANIFEST, json.dumps(_manifest(names, engines), indent=1))
+    try:
+        for name in names:
+            _provider(name, engines, lab, run, rows, progress)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"./inv dbod-evaluate --providers={','.join(names)}") from stop
+    finally:
+        progress.close()
+    return out
+
+
+def _provider(name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress) -> None:
+    try:
+        provider = providers.provider(name, lab, lambda text: progress.note(name, text), host=run)
+    except (NoSuchLab, GaveUp) as error:
+        rows.add("absent", provider=name, why=error.cause)
+        return
+    try:
+        for engine in engines:
+            _engine(provider, engine, rows, progress)
+        if isinstance(provider, DockerHost):
+            rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
+    finally:
+        _remove(provider)
+
+
+def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> None:
+    step, name = f"{provider.name} {engine}", f"ev_{engine}"
+    began, status = monotonic(), "failed"
+    progress.started(step, f"trying {provider.name} with {engine}")
+    created = False
+    try:
+        for one in scenarios.ALL:
+            progress.note(step, one.title)
+            if one is not scenarios.ALL[0] and not created:
+                rows.add("scenario", **_row(Trial(provider, engine, name), one),
+                         outcome=Outcome.FAILED, why="there is no instance to try it on", seconds=0.0)  # fmt: skip
+                continue
+            outcome = _scenario(Trial(provider, engine, name), one, rows)
+            created = created or outcome in {Outcome.NATIVE, Outcome.WITH_WORK}
+        status = "done"
+    finally:
+        progress.finished(step, status, monotonic() - began)
+
+
+def _scenario(tried: Trial, one: Scenario, rows: Rows) -> Outcome:
+    error: Exception | None = None
+    began = monotonic()
+    try:
+        one.run(tried)
+    except Interrupted:
+        raise
+    except (LabError, Unmet, *sql.ERRORS) as found:
+        error = found
+    outcome, why, seconds = trial.ended(tried, error, one.operation)
+    rows.add("scenario", **_row(tried, one), outcome=outcome, why=why, seconds=round(seconds, 3),
+             whole_seconds=round(monotonic() - began, 3))  # fmt: skip
+    return outcome
+
+
+def _row(tried: Trial, one: Scenario) -> dict[str, Any]:
+    return {
+        "provider": tried.provider.name,
+        "engine": tried.engine,
+        "requirement": one.id,
+        "title": one.title,
+        "operation": str(one.operation),
+        "in_2014": one.in_2014,
+        "evidence": tried.evidence,
+        "operations": [
+            {"operation": str(r.operation), "instance": r.instance, "outcome": str(r.outcome),
+             "seconds": round(r.seconds, 3), "log": list(r.log)}
+            for r in tried.results
+        ],
+    }  # fmt: skip
+
+
+def _remove(provider: Provider) -> None:
+    """Take away what the evaluation made; instances that a failed scenario left, too."""
+    if isinstance(provider, DockerHost | Shared):
+        owner = provider if isinstance(provider, DockerHost) else provider.host
+        owner.remove_all()
+        shutil.rmtree(owner.home.path)
+        return
+    for one in provider.does[Operation.LIST](Request(Operation.LIST), _silent):
+        if one["name"].startswith("ev_"):
+            jobs.perform(provider, Request(Operation.DESTROY, one["name"]))
+
+
+def _manifest(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
+    asked = ("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12")
+    commit = process.run(*asked, check=False).stdout.strip() if process.have("git") else ""
+    return {
+        "version": 1,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}",
+        "commit": commit,
+        "providers": list(names),
+        "engines": list(engines),
+        "host": {
+            "kernel": platform.release(),
+            "processors": psutil.cpu_count(),
+            "memory": psutil.virtual_memory().total,
+            "load_at_start": psutil.getloadavg()[0],
+        },
+    }
+
+
+def _silent(_: str) -> None:
+    """A note that nobody reads."""

@@ -1,0 +1,54 @@
+"""One operation run as a job: timed, logged, and ended as native, with work, missing or failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+
+from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
+from lab.errors import BadValue, Interrupted, LabError, Missing, PortTaken, Refused
+
+REFUSALS = (BadValue, Refused, PortTaken)
+"""The asker's mistakes: nothing was changed, and they are no fault of the provider."""
+
+
+@dataclass
+class Log:
+    """Lines with the seconds since the job began."""
+
+    began: float = field(default_factory=monotonic)
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Add a line."""
+        self.lines.append(f"{monotonic() - self.began:8.3f} {text}")
+
+
+def perform(provider: Provider, request: Request) -> Result:
+    """Run one operation to its end. Raises: BadValue, Refused, PortTaken (nothing was changed), Interrupted."""
+    log, operation = Log(), request.operation
+    outcome, why, value = Outcome.NATIVE, "", None
+    error: LabError | None = None
+    if operation in provider.work:
+        outcome, why = Outcome.WITH_WORK, provider.work[operation]
+    try:
+        if operation not in provider.does:
+            raise Missing(provider.name, operation, provider.lacks[operation])
+        value = provider.does[operation](request, log.note)
+    except Missing as lacking:
+        outcome, why, error = Outcome.MISSING, lacking.why, lacking
+    except (*REFUSALS, Interrupted):
+        raise
+    except LabError as failed:
+        outcome, why, error = Outcome.FAILED, failed.cause, failed
+    seconds = monotonic() - log.began
+    log.note(f"{operation}: {outcome}" + (f" ({why})" if why else ""))
+    return Result(provider.name, operation, request.instance, outcome, seconds, why, tuple(log.lines), value, error)
+
+
+def value(provider: Provider, operation: Operation, instance: str = "", **given: object) -> Result:
+    """``perform`` for callers that need the operation done. Raises: what made it fail or missing."""
+    result = perform(provider, Request(operation, instance, **given))  # type: ignore[arg-type]
+    if result.error:
+        raise result.error
+    return result

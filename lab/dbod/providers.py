@@ -1,0 +1,47 @@
+"""The three providers by name."""
+
+from __future__ import annotations
+
+from lab import cloud, lifecycle
+from lab.dbod.api import Api
+from lab.dbod.cloudhost import Access, CloudHost
+from lab.dbod.contract import Provider
+from lab.dbod.dockerhost import DockerHost
+from lab.dbod.shared import Shared
+from lab.errors import BadValue, GaveUp
+from lab.home import Home
+from lab.remote import Remote
+from lab.settings import LabSpec
+from lab.waits import Note
+
+NAMES = ("docker-host", "shared", "trove")
+HOST = "dbod"
+"""The container host's place among the labs: ./inv list shows it, ./inv destroy --name=dbod takes it away."""
+
+
+def checked(name: str) -> str:
+    """``name`` if there is a provider of that name. Raises: BadValue."""
+    if name not in NAMES:
+        raise BadValue("provider", name, "one of " + ", ".join(NAMES), "flag")
+    return name
+
+
+def provider(name: str, lab: str, note: Note, host: str = HOST) -> Provider:
+    """The provider; ``lab`` is the one that Trove runs in. Raises: BadValue, NoSuchLab, GaveUp (it is not up)."""
+    if checked(name) == "trove":
+        return trove(lab)
+    home = Home(host if name == "docker-host" else f"{host}-shared")
+    home.make()
+    made = DockerHost(home, note)
+    return made if name == "docker-host" else Shared(made)
+
+
+def trove(lab: str) -> CloudHost:
+    """Trove in the lab of that name. Raises: NoSuchLab, GaveUp."""
+    home = lifecycle.home_of(lab)
+    machine = lifecycle.machine_of(home)
+    if machine.status() != "running" or not home.clouds_yaml.exists():
+        raise GaveUp("Trove", f"the lab {lab!r} is not up", f"./inv up --name={lab}")
+    demo, admin = (Api(cloud.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
+    patience = LabSpec(**home.state["spec"]).database_timeout
+    return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience))
