@@ -180,7 +180,7 @@ class PortTaken(LabError):
     def __init__(self, port: int, service: str) -> None:
         super().__init__(
             f"Port {port} on 127.0.0.1, wanted for {service}, is in use.",
-            "Free it, or let the lab choose: leave out --ports.",
+            "End what listens there, then the same command again.",
         )
 
 

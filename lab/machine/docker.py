@@ -22,6 +22,8 @@ from lab.waits import Note
 
 HALT_SECONDS = 90
 COMMIT_SECONDS = 1800
+VAGRANT_LINES = 25
+"""Vagrant's advice on a port is longer than a command's usual last words."""
 SNAPSHOT_NAME = r"[a-z0-9][a-z0-9.-]{0,39}"
 
 
@@ -36,12 +38,15 @@ class DockerMachine:
 
     def up(self, wanted: Wanted, note: Note) -> None:
         """See Machine.up. A container that is there keeps the image and the ports that it was made with."""
-        if self.status() == "absent":
-            self._remove_container()  # one that Vagrant does not know: its client died between the two
-            network.ensure(self._name, self._home.name)
-            self._describe(wanted)
-            self._bring_volume(note)
-        self._start(note)
+        try:
+            self._up(wanted, note)
+        except PortTaken:
+            if self.status() != "absent":
+                raise
+            # a container whose client was killed came up late and has our ports, or someone was quicker
+            note("a port is taken: choosing others")
+            self._home.state.forget("machine.ports")
+            self._up(wanted, note)
 
     def halt(self, note: Note) -> None:
         """See Machine.halt."""
@@ -165,6 +170,14 @@ class DockerMachine:
             note("copying the volume of its Docker engine")
             volume.copy(volume.beside(image), volume.of(self._name), image, self._home.name)
 
+    def _up(self, wanted: Wanted, note: Note) -> None:
+        if self.status() == "absent":
+            self._remove_container()  # one that Vagrant does not know: its client died between the two
+            network.ensure(self._name, self._home.name)
+            self._describe(wanted)
+            self._bring_volume(note)
+        self._start(note)
+
     def _start(self, note: Note) -> None:
         if self.status() != "running":
             note("starting the container")
@@ -244,8 +257,10 @@ class DockerMachine:
 
     def _why(self, error: CommandFailed) -> Exception:
         """What Vagrant's failure means, where we know better."""
+        said = process.tail(error.log, VAGRANT_LINES) if error.log else error.last_lines
         for name, port in self._ports().items():
-            if f":{port}" in error.last_lines and "address already in use" in error.last_lines:
+            dockers = f":{port}" in said and "address already in use" in said
+            if dockers or f"forwarded port to {port} is already in use" in said:
                 return PortTaken(port, name)
         if self._container() is not None and (reason := self._died()):
             return GaveUp("the machine", reason, log=error.log)

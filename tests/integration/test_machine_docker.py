@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -14,7 +14,7 @@ import pytest
 from lab import apt, engine, kernel, process
 from lab.errors import LabError, SshFailed
 from lab.home import Home
-from lab.machine import Wanted, clean, image, keys, volume
+from lab.machine import Wanted, clean, image, keys, network, volume
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
 
@@ -186,3 +186,31 @@ def test_the_root_filesystem_is_this_host_s_own_mirror(machine: DockerMachine) -
         pytest.skip("this host's apt has no Debian mirror")
     sources = Remote(machine.address()).run("cat", "/etc/apt/sources.list").stdout.splitlines()
     assert [line for line in sources if line] == found.lines("trixie")
+
+
+def test_ports_that_someone_takes_between_choice_and_start_are_chosen_anew(
+    home: Home, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Home("itest-l", home.root)
+    late.make()
+    machine = DockerMachine(late, 120)
+    taken: list[str] = []
+    choose = network.free_ports
+
+    def quicker(services: Iterable[str], before: dict[str, int]) -> dict[str, int]:
+        ports = choose(services, before)
+        if not taken:
+            publish = ["--publish", f"127.0.0.1:{ports['ssh']}:22"]
+            created = process.run(
+                "docker", "run", "-d", "--label", "trove-lab=itest-l", *publish, wanted.image, "sleep", "60"
+            )
+            taken.append(created.stdout.strip())
+        return ports
+
+    monkeypatch.setattr(network, "free_ports", quicker)
+    try:
+        machine.up(wanted, say)
+        assert taken
+        assert machine.status() == "running"
+    finally:
+        clean.sweep(late, keep_cache=True, note=say)
