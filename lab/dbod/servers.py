@@ -105,9 +105,9 @@ class Servers:
             container.update(mem_limit=memory * MIB, memswap_limit=memory * MIB)
 
     def running(self, name: str) -> bool:
-        """Whether the container runs."""
+        """Whether its server is there, be it frozen."""
         with engine.client() as client, contextlib.suppress(NotFound):
-            return bool(client.containers.get(self._container(name)).status == "running")
+            return client.containers.get(self._container(name)).status in {"running", "paused"}
         return False
 
     def usage(self, name: str) -> dict[str, int]:
