@@ -221,6 +221,13 @@ def strangers() -> list[str]:
         return [str(c.name) for c in engine.containers.list(all=True, ignore_removed=True) if LABEL not in c.labels]
 
 
+def users() -> set[str]:
+    """Names of the labs (of any checkout) and runs that have containers here."""
+    with client() as engine:
+        found = engine.containers.list(all=True, ignore_removed=True)
+        return {str(c.labels[LABEL]) for c in found if LABEL in c.labels}
+
+
 def labelled(name: str | None) -> list[str]:
     """What Docker holds of lab ``name`` (None: of any lab, caches included), as ``kind name`` lines."""
     wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}

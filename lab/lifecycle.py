@@ -150,8 +150,10 @@ def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list
                 _forget_but_secrets(home)
         if not keep_cache:
             shutil.rmtree(home.path)
-    others = [home for home in Home.all() if home not in homes]
-    if not keep_cache and (everything or not others):
+    others = {home.name for home in Home.all()}
+    if engine.usable() is None:
+        others |= engine.users()  # labs of other checkouts
+    if not keep_cache and (everything or not others - {home.name for home in homes}):
         removed += _cached(None if everything else engine.SHARED, dry_run)
     return removed
 

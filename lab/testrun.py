@@ -14,7 +14,9 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     """Become pytest. Raises: MissingTools, if what the real-machine tests need cannot be installed here."""
     if not unit:
         host.ensure((*NEEDS["docker"], "tests"), note, cache() / "tests.log")
-    words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), str(PROJECT / "tests")]
+    # the real lab last: with the last lab goes the Docker engine, if the lab had started it
+    folders = [str(PROJECT / "tests" / name) for name in ("unit", "integration", "e2e")]
+    words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), *folders]
     if only:
         words += ["-k", only]
     elif unit:
