@@ -102,16 +102,15 @@ exec {TOOLS}/probe {baked.program}
 def naive_files(baked: Baked) -> dict[str, bytes]:
     """Files for the ordinary machine's disk: the engine as a service under ENGINE_ROOT, and the probe as another."""
     exports = "\n".join(f'Environment="{e}"' for e in baked.environment)
+    binds = " ".join(f"/{name}:{ENGINE_ROOT}/{name}" for name in ("proc", "sys", "dev"))
+    # no User= with RootDirectory=: systemd 257 wants the number to be a known user ("No such process")
     unit = f"""[Unit]
 Description=The database
 After=network.target
 [Service]
-RootDirectory={ENGINE_ROOT}
-MountAPIVFS=yes
-User={UID}
-Group={UID}
+BindPaths={binds}
 {exports}
-ExecStart={shlex.join(baked.argv())}
+ExecStart=/usr/sbin/chroot --userspec={UID}:{UID} {ENGINE_ROOT} {shlex.join(baked.argv())}
 LimitNOFILE={FILES}
 [Install]
 WantedBy=multi-user.target

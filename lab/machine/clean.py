@@ -6,12 +6,10 @@ import contextlib
 import os
 from pathlib import Path
 
-import psutil
-
 from lab import engine, process, warm
 from lab.errors import CommandFailed, TimedOut
 from lab.home import LABEL, Home
-from lab.machine import docker
+from lab.machine import docker, stray
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import BOXES
 from lab.waits import Note
@@ -21,25 +19,12 @@ SLASH = "-VAGRANTSLASH-"
 """How Vagrant writes the slash of a box's name in file names."""
 POOL = "default"
 """vagrant-libvirt's storage pool."""
-PROGRAMS = ("qemu-system-", "ssh", "vagrant", "ruby")
-"""Beginnings of the names of programs that the lab itself starts; a user's pager on a log is none of them."""
-
-
-def processes(home: Home) -> list[psutil.Process]:
-    """Processes that work on this lab's files: a Vagrant or QEMU whose client was killed."""
-    folder, found = f"{home.path}/", []
-    for candidate in psutil.process_iter(["name", "cmdline", "environ", "pid"]):
-        words = " ".join(candidate.info["cmdline"] or [])
-        ours = folder in words or (candidate.info["environ"] or {}).get("LAB_MACHINE", "").startswith(folder)
-        if ours and (candidate.info["name"] or "").startswith(PROGRAMS):
-            found.append(candidate)
-    return found
 
 
 def leftovers(home: Home) -> list[str]:
     """What of the lab is on this host, one line each: processes, what Docker and libvirt hold, cgroups, files."""
     name = f"{LABEL}-{home.name}"
-    found = [f"process {p.pid} {p.info['name']}" for p in processes(home)]
+    found = [f"process {p.pid} {p.info['name']}" for p in stray.processes(home)]
     if engine.usable() is None:
         found += engine.labelled(home.name)
     found += [f"domain {d}" for d in domains(name)]
@@ -52,11 +37,7 @@ def leftovers(home: Home) -> list[str]:
 
 def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     """Remove everything of the lab outside its folder, whatever state it is in."""
-    for left in processes(home):
-        note(f"ending process {left.pid} ({left.info['name']})")
-        with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
-            left.wait(5)
+    stray.end(home, note)
     name = f"{LABEL}-{home.name}"
     if engine.usable() is None:
         engine.remove_labelled(home.name)

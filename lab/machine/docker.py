@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from lab import engine, kernel, process, waits
 from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
 from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, container, keys, network, volume
+from lab.machine import Status, Wanted, container, keys, network, stray, volume
 from lab.machine.vagrant import Vagrant
 from lab.remote import Address, Remote
 from lab.state import write_atomically
@@ -22,6 +22,8 @@ from lab.waits import Note
 
 HALT_SECONDS = 90
 COMMIT_SECONDS = 1800
+SETTLE_SECONDS = 3.0
+"""How long dockerd may need to end what a killed ``docker run`` had asked for; its container can be removed then."""
 VAGRANT_LINES = 25
 """Vagrant's advice on a port is longer than a command's usual last words."""
 SNAPSHOT_NAME = r"[a-z0-9][a-z0-9.-]{0,39}"
@@ -172,6 +174,8 @@ class DockerMachine:
 
     def _up(self, wanted: Wanted, note: Note) -> None:
         if self.status() == "absent":
+            if stray.end(self._home, note):
+                waits.pause(SETTLE_SECONDS)
             self._remove_container()  # one that Vagrant does not know: its client died between the two
             network.ensure(self._name, self._home.name)
             self._describe(wanted)
