@@ -68,7 +68,7 @@ class Recipe:
 
     @contextlib.contextmanager
     def _trees(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
-        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
+        rootfs.clear(work)
         work.mkdir()
         try:
             full, small = work / "full", work / "small"

@@ -63,7 +63,7 @@ class Recipe:
     @contextlib.contextmanager
     def _tree(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
-        process.run(*process.as_root("rm", "-rf", "--one-file-system", work))  # of a build that was killed
+        rootfs.clear(work)
         work.mkdir()
         try:
             self.tree(work / "root", tags, note, log, seconds)

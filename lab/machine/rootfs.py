@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lab import apt, engine, process
+from lab import apt, engine, process, waits
 from lab.home import LABEL, PROJECT, cache
 from lab.state import write_atomically
 from lab.waits import Note
@@ -130,3 +130,15 @@ def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def clear(tree: Path) -> None:
+    """Remove what a killed build left; its last programs may still be writing for a moment. Raises: TimedOut."""
+    remove = process.as_root("rm", "-rf", "--one-file-system", tree)
+    waits.until(
+        f"{tree.name} of a killed build to go",
+        lambda: process.run(*remove, check=False).ok,
+        seconds=30,
+        setting="--build-timeout",
+        every=0.5,
+    )
