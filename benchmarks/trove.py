@@ -47,10 +47,6 @@ print(json.dumps(held))
 """Proportional set sizes (KiB) of what runs for guests on the machine, by program; run there, as root."""
 
 
-def silent(_: str) -> None:
-    """A note that nobody reads."""
-
-
 class Bench:
     """One lab under measurement."""
 

@@ -16,6 +16,7 @@ from typing import cast
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
 from docker.models.images import Image
 
 from lab import waits
@@ -243,6 +244,13 @@ def labelled(name: str | None) -> list[str]:
     return sorted(found)
 
 
+def remove_container(container: Container) -> None:
+    """Remove a machine's container with its anonymous volumes; its loop devices are let go first."""
+    if container.status == "running":
+        container.exec_run(["sh", "-c", LET_GO])
+    container.remove(force=True, v=True)
+
+
 def remove_labelled(name: str | None) -> None:
     """Remove what ``labelled`` lists of lab ``name``: containers, networks, volumes, images with that very label."""
     wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
@@ -250,9 +258,7 @@ def remove_labelled(name: str | None) -> None:
     with client(600) as engine:
         for container in engine.containers.list(all=True, filters=wanted, ignore_removed=True):
             with gone:
-                if container.status == "running":
-                    container.exec_run(["sh", "-c", LET_GO])
-                container.remove(force=True, v=True)
+                remove_container(container)
         for network in engine.networks.list(filters=wanted):
             with gone:
                 network.remove()

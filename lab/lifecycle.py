@@ -19,6 +19,7 @@ from lab.home import Home, cache
 from lab.machine import Machine, clean, providers
 from lab.remote import Remote, free_port
 from lab.sql import PORTS
+from lab.waits import silent
 
 
 def home_of(name: str) -> Home:
@@ -107,7 +108,7 @@ def halt(name: str) -> None:
     """Stop the machine. Raises: NoSuchLab, LabBusy."""
     home = home_of(name)
     with state.lock(home.path, name):
-        machine_of(home).halt(_silent)
+        machine_of(home).halt(silent)
 
 
 def snapshot(name: str, action: str, label: str) -> list[str]:
@@ -116,12 +117,12 @@ def snapshot(name: str, action: str, label: str) -> list[str]:
     there = machine_of(home)
     with state.lock(home.path, name):
         if action == "save":
-            there.save(label, _silent)
+            there.save(label, silent)
         elif action in {"restore", "delete"}:
             if label not in there.snapshots():
                 raise BadValue("label", label, f"one of {', '.join(there.snapshots()) or 'none yet'}", "snapshot")
             if action == "restore":
-                there.restore(label, _silent)
+                there.restore(label, silent)
             else:
                 there.forget(label)
         elif action != "list":
@@ -141,10 +142,10 @@ def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list
         removed += clean.leftovers(home)
         if dry_run or not home.path.exists():
             if not dry_run:
-                clean.sweep(home, keep_cache, _silent)
+                clean.sweep(home, keep_cache, silent)
             continue
         with state.lock(home.path, home.name):
-            clean.sweep(home, keep_cache, _silent)
+            clean.sweep(home, keep_cache, silent)
             storage.release(home)
             if keep_cache:
                 _forget_but_secrets(home)
@@ -170,7 +171,7 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
             if label is None:
                 journal.sweep(Dockers("destroy"))
             engine.remove_labelled(label)
-        if dockerd.stop(_silent):
+        if dockerd.stop(silent):
             found.append("process dockerd (the lab had started it)")
         shutil.rmtree(cache())
     return found
@@ -185,7 +186,3 @@ def _forget_but_secrets(home: Home) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _silent(text: str) -> None:
-    """A note that nobody reads."""

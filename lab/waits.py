@@ -13,6 +13,11 @@ from lab.errors import GaveUp, Interrupted, TimedOut
 T = TypeVar("T")
 Note = Callable[[str], None]
 
+
+def silent(_: str) -> None:
+    """A note that nobody reads."""
+
+
 cancelled = threading.Event()
 """Set on Ctrl-C, so that waits in worker threads end at once."""
 

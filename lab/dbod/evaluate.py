@@ -14,20 +14,20 @@ from typing import Any
 
 import psutil
 
-from lab import host, process, sql
+from lab import host, sql
 from lab.dbod import contract, jobs, providers, scenarios, storage, trial
 from lab.dbod.contract import Operation, Outcome, Provider, Request
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.scenarios import Scenario
 from lab.dbod.shared import Shared
 from lab.dbod.trial import Trial, Unmet
+from lab.density import manifest
 from lab.density.rows import Rows
 from lab.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
-from lab.home import PROJECT, cache
+from lab.home import cache
 from lab.progress import Progress
 from lab.state import write_atomically
-
-MANIFEST = "manifest.json"
+from lab.waits import silent
 
 
 def evaluate(
@@ -44,12 +44,12 @@ def evaluate(
     for engine in engines:
         if engine not in contract.ENGINES:
             raise BadValue("engines", engine, "of " + ", ".join(contract.ENGINES), "flag")
-    if (out / MANIFEST).exists():
+    if (out / manifest.FILE).exists():
         raise BadValue("out", str(out), "a new folder: this one holds an evaluation already", "flag")
     if set(names) - {"trove"}:
         host.ensure({"docker"}, lambda text: progress.note("host", text), cache() / "dbod-install.log", install)
     rows, run = Rows(out), f"dbod-{secrets.token_hex(3)}"
-    write_atomically(out / MANIFEST, json.dumps(_manifest(names, engines), indent=1))
+    write_atomically(out / manifest.FILE, json.dumps(_manifest(names, engines), indent=1))
     try:
         for name in names:
             _provider(name, engines, lab, run, rows, progress)
@@ -133,19 +133,17 @@ def _remove(provider: Provider) -> None:
         owner.remove_all()
         shutil.rmtree(owner.home.path)
         return
-    for one in provider.does[Operation.LIST](Request(Operation.LIST), _silent):
+    for one in provider.does[Operation.LIST](Request(Operation.LIST), silent):
         if one["name"].startswith("ev_"):
             jobs.perform(provider, Request(Operation.DESTROY, one["name"]))
 
 
 def _manifest(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
-    asked = ("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12")
-    commit = process.run(*asked, check=False).stdout.strip() if process.have("git") else ""
     return {
         "version": 1,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}",
-        "commit": commit,
+        "commit": manifest.commit(),
         "providers": list(names),
         "engines": list(engines),
         "host": {
@@ -155,7 +153,3 @@ def _manifest(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
             "load_at_start": psutil.getloadavg()[0],
         },
     }
-
-
-def _silent(_: str) -> None:
-    """A note that nobody reads."""

@@ -31,7 +31,7 @@ def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Ba
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "spec": spec.as_dict(),
-        "commit": _commit(),
+        "commit": commit(),
         "host": {
             "kernel": platform.release(),
             "machine": platform.machine(),
@@ -83,19 +83,20 @@ def settle(folder: Path, fresh: dict[str, Any]) -> bool:
     return True
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a run's folder. Raises: BadFile."""
-    path = folder / FILE
+def read(folder: Path, maker: str = "density-bench") -> dict[str, Any]:
+    """The manifest of a folder that the task ``maker`` wrote. Raises: BadFile."""
+    path, remedy = folder / FILE, f"Name the folder that ./inv {maker} wrote."
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadFile(path, str(error), "Name the folder that ./inv density-bench wrote.") from error
+        raise BadFile(path, str(error), remedy) from error
     if not isinstance(data, dict) or data.get("version") != 1:
-        raise BadFile(path, "it is no manifest of ours", "Name the folder that ./inv density-bench wrote.")
+        raise BadFile(path, "it is no manifest of ours", remedy)
     return data
 
 
-def _commit() -> str:
+def commit() -> str:
+    """This checkout's commit, ``-dirty`` where it was changed; empty without git."""
     if not process.have("git"):
         return ""
     done = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12", check=False)

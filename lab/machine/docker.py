@@ -159,10 +159,7 @@ class DockerMachine:
 
     def _remove_container(self) -> None:
         with engine.client() as client, contextlib.suppress(NotFound):
-            found = client.containers.get(self._name)
-            if found.status == "running":
-                found.exec_run(["sh", "-c", engine.LET_GO])
-            found.remove(force=True, v=True)
+            engine.remove_container(client.containers.get(self._name))
 
     def _bring_volume(self, note: Note) -> None:
         """A machine that is made anew has the volume that was kept beside its image, or an empty one."""

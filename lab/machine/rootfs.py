@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lab import apt, engine, process, waits
+from lab.errors import CommandFailed
 from lab.home import LABEL, PROJECT, cache
 from lab.state import write_atomically
 from lab.waits import Note
@@ -134,11 +135,11 @@ def digest(path: Path) -> str:
 
 def clear(tree: Path) -> None:
     """Remove what a killed build left; its last programs may still be writing for a moment. Raises: TimedOut."""
-    remove = process.as_root("rm", "-rf", "--one-file-system", tree)
     waits.until(
         f"{tree.name} of a killed build to go",
-        lambda: process.run(*remove, check=False).ok,
+        lambda: process.run(*process.as_root("rm", "-rf", "--one-file-system", tree)).ok,
         seconds=30,
         setting="--build-timeout",
         every=0.5,
+        transient=(CommandFailed,),
     )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
 
 from docker.errors import ContainerError, NotFound
-from docker.models.volumes import Volume
 
 from lab import engine
 from lab.errors import CommandFailed
@@ -38,8 +36,8 @@ def copy(source: str, target: str, image: str, label: str) -> None:
 
     Nothing may write to ``source`` meanwhile. Raises: CommandFailed.
     """
+    remove(re.escape(target))
     with engine.client(SECONDS) as client:
-        _remove(client.volumes.list(), lambda name: name == target)
         client.volumes.create(target, labels={LABEL: label})
         try:
             client.containers.run(
@@ -59,11 +57,7 @@ def copy(source: str, target: str, image: str, label: str) -> None:
 def remove(pattern: str, but: str = "") -> None:
     """Remove the volumes whose whole names match ``pattern`` (a regular expression), except ``but``."""
     with engine.client(SECONDS) as client:
-        _remove(client.volumes.list(), lambda name: bool(re.fullmatch(pattern, name)) and name != but)
-
-
-def _remove(volumes: list[Volume], unwanted: Callable[[str], bool]) -> None:
-    for volume in volumes:
-        if unwanted(str(volume.name)):
-            with contextlib.suppress(NotFound):
-                volume.remove(force=True)
+        for volume in client.volumes.list():
+            if re.fullmatch(pattern, str(volume.name)) and volume.name != but:
+                with contextlib.suppress(NotFound):
+                    volume.remove(force=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lab.dbod.contract import Outcome
-from lab.dbod.evaluate import MANIFEST
+from lab.density import manifest
 from lab.density.rows import Row, of, read
 from lab.errors import BadFile
 from lab.report.dbod_plots import Times
@@ -51,7 +49,7 @@ class Column:
 
 def report(folder: Path) -> Path:
     """Render ``folder`` from its rows alone; gives the page. Raises: BadFile."""
-    manifest = _manifest(folder)
+    made = manifest.read(folder, "dbod-evaluate")
     rows = read(folder)
     columns = tabulate(rows)
     if not columns:
@@ -63,7 +61,7 @@ def report(folder: Path) -> Path:
     )
     requirements = {row["requirement"]: row for column in columns for row in column.cells.values()}
     page = environment.get_template("dbod.html.j2").render(
-        manifest=manifest,
+        manifest=made,
         columns=columns,
         requirements=requirements,
         verdict=verdict(columns, of(rows, "absent")),
@@ -123,14 +121,3 @@ def _times(column: Column) -> str:
         f"{name} {row['seconds']:.2f} s" for name, row in column.cells.items() if name in TIMED and row["seconds"]
     ]
     return f"{column.provider} with {column.engine}: {', '.join(said)}" if said else ""
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadFile(path, str(error), "Name the folder that ./inv dbod-evaluate wrote.") from error
-    if not isinstance(data, dict) or data.get("version") != 1:
-        raise BadFile(path, "it is no manifest of ours", "Name the folder that ./inv dbod-evaluate wrote.")
-    return data

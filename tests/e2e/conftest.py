@@ -78,9 +78,11 @@ class Lab:
 def host() -> dict[str, set[str]]:
     """What a lab could leave behind on this host."""
 
+    # an engine that the lab itself had started is gone with the last lab
+    engine = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
     def lines(*words: str) -> set[str]:
-        # an engine that the lab itself had started is gone with the last lab
-        if words[0] == "docker" and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        if words[0] == "docker" and not engine:
             return set()
         return set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines())
 

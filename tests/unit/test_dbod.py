@@ -20,6 +20,7 @@ from lab.dbod.dockerhost import DockerHost
 from lab.dbod.records import Backup, Record, Records
 from lab.dbod.shared import Shared
 from lab.dbod.trial import Trial, Unmet
+from lab.density import manifest
 from lab.home import Home
 from lab.report import dbod as page
 from lab.sql import Session
@@ -295,7 +296,7 @@ def test_scenarios_cover_every_operation_of_the_contract() -> None:
 
 def _folder(path: Path, *outcomes: tuple[str, str, str]) -> Path:
     made = evaluate._manifest(["docker-host"], ["mariadb"])
-    (path / evaluate.MANIFEST).write_text(json.dumps(made))
+    (path / manifest.FILE).write_text(json.dumps(made))
     rows: list[dict[str, Any]] = [
         {"kind": "scenario", "provider": "docker-host", "engine": "mariadb", "requirement": name,
          "title": name.title(), "operation": name, "in_2014": "not answered", "outcome": outcome, "why": why,
