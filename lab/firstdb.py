@@ -21,6 +21,9 @@ from lab.waits import Note
 
 DATABASE = "labdb"
 USER = "labuser"
+FIRST = {"mariadb": "SELECT 1", "postgresql": f"CREATE SCHEMA IF NOT EXISTS {USER}"}
+"""What its user does first. Trove grants the database, and PostgreSQL 15 took the right to its schema "public" out of
+that; a schema of the user's own name is looked into first. Trove makes the user before it grants."""
 ROWS = 100
 FLAVOR = "db.small"
 NETWORK = "private"
@@ -86,12 +89,8 @@ class FirstDatabase:
         assert login is not None
         token = secrets.token_hex(8)
         note("writing rows")
-        self._wait_sql(login, note)
+        self._wait_sql(login, note, FIRST[login.datastore])
         with sql.session(self.remote, login) as db:
-            if login.datastore == "postgresql":
-                # Trove grants the database, and PostgreSQL 15 took the right to its schema "public" out of that;
-                # a schema of the user's own name is looked into first
-                db.execute(f"CREATE SCHEMA IF NOT EXISTS {USER}")
             db.execute("DROP TABLE IF EXISTS proof")
             db.execute("CREATE TABLE proof (id INTEGER PRIMARY KEY, token VARCHAR(40))")
             for number in range(ROWS):
@@ -145,10 +144,11 @@ class FirstDatabase:
         }
         return str(instance)
 
-    def _wait_sql(self, login: Login, note: Note) -> None:
+    def _wait_sql(self, login: Login, note: Note, statement: str = "SELECT 1") -> None:
         def probe() -> bool:
             with sql.session(self.remote, login) as db:
-                return bool(db.execute("SELECT 1"))
+                db.execute(statement)
+            return True
 
         waits.until(
             f"SQL from {login.address}",

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import fabric
 import paramiko
-from invoke.exceptions import CommandTimedOut
+import psutil
+from invoke.exceptions import CommandTimedOut, ThreadException
 
+from lab import waits
 from lab.errors import CommandFailed, SshFailed, TimedOut
 from lab.process import LAST_LINES, Argument, Finished
 
@@ -135,8 +137,22 @@ class Remote:
     def forward(self, host: str, port: int) -> Iterator[int]:
         """A loopback port here that leads, through the machine, to ``host:port``; its number is given."""
         local = free_port()
-        with self._connection().forward_local(local, remote_port=port, remote_host=host, local_host="127.0.0.1"):
+        tunnel = self._connection().forward_local(local, remote_port=port, remote_host=host, local_host="127.0.0.1")
+        tunnel.__enter__()
+        try:
+            # Fabric's thread binds after it has said that it did; connecting to see would open the far end as well
+            waits.until(
+                f"port {local} to lead to {host}:{port}",
+                lambda: local in _listening(),
+                seconds=CONNECT_SECONDS,
+                setting="service_timeout",
+                every=0.01,
+            )
             yield local
+        finally:
+            # Fabric also raises here what a client that hangs up in the middle made of a tunnel
+            with contextlib.suppress(ThreadException):
+                tunnel.__exit__(None, None, None)
 
     def answers(self) -> bool:
         """Whether a command runs there at this moment."""
@@ -162,6 +178,11 @@ class Remote:
             connection.transport.set_keepalive(20)
             self._local.connection = connection
         return self._local.connection
+
+
+def _listening() -> set[int]:
+    """TCP ports on which this process listens."""
+    return {c.laddr.port for c in psutil.Process().net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
 def _unopened(address: Address) -> fabric.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_the_host_key_came_through_docker_and_is_checked(machine: DockerMachine,
     with pytest.raises(SshFailed):
         Remote(replace(address, known_hosts=strange)).run("true")
     assert process.run(*address.ssh_argv("true"), check=False).ok
+
+
+def test_a_forwarded_port_leads_there_at_once_and_bears_a_client_that_hangs_up(machine: DockerMachine) -> None:
+    remote = Remote(machine.address())
+    remote.script(
+        "cd /run/systemd/system\n"
+        "printf '[Socket]\\nListenStream=127.0.0.1:7777\\nAccept=yes\\n' > greeter.socket\n"
+        "printf '[Service]\\nStandardOutput=socket\\nExecStart=sh -c \"echo hello; sleep 5\"\\n' > greeter@.service\n"
+        "systemctl start greeter.socket\n"
+    )
+    for length in (5, 1) * 10:
+        with remote.forward("127.0.0.1", 7777) as port, socket.create_connection(("127.0.0.1", port), 10) as there:
+            assert there.recv(length) == b"hello"[:length]
 
 
 def test_ports_are_on_loopback_only(machine: DockerMachine) -> None:
