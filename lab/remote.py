@@ -14,10 +14,8 @@ from pathlib import Path
 
 import fabric
 import paramiko
-import psutil
-from invoke.exceptions import CommandTimedOut, ThreadException
+from invoke.exceptions import CommandTimedOut
 
-from lab import waits
 from lab.errors import CommandFailed, SshFailed, TimedOut
 from lab.process import LAST_LINES, Argument, Finished
 
@@ -134,25 +132,22 @@ class Remote:
             raise SshFailed(f"{self.address.host}:{self.address.port}", f"copying {source}: {error}") from error
 
     @contextlib.contextmanager
-    def forward(self, host: str, port: int) -> Iterator[int]:
-        """A loopback port here that leads, through the machine, to ``host:port``; its number is given."""
-        local = free_port()
-        tunnel = self._connection().forward_local(local, remote_port=port, remote_host=host, local_host="127.0.0.1")
-        tunnel.__enter__()
+    def channel(self, host: str, port: int) -> Iterator[paramiko.Channel]:
+        """A connection through the machine to ``host:port``, to be used as a socket.
+
+        Raises: ConnectionRefusedError (the far end's), SshFailed.
+        """
+        transport = self._connection().transport
+        assert transport is not None
         try:
-            # Fabric's thread binds after it has said that it did; connecting to see would open the far end as well
-            waits.until(
-                f"port {local} to lead to {host}:{port}",
-                lambda: local in _listening(),
-                seconds=CONNECT_SECONDS,
-                setting="service_timeout",
-                every=0.01,
-            )
-            yield local
-        finally:
-            # Fabric also raises here what a client that hangs up in the middle made of a tunnel
-            with contextlib.suppress(ThreadException):
-                tunnel.__exit__(None, None, None)
+            opened = transport.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS)
+        except paramiko.ChannelException as error:
+            raise ConnectionRefusedError(f"{host}:{port}: {error.text}") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self.close()
+            raise SshFailed(f"{self.address.host}:{self.address.port}", str(error) or repr(error)) from error
+        with opened:
+            yield opened
 
     def answers(self) -> bool:
         """Whether a command runs there at this moment."""
@@ -178,11 +173,6 @@ class Remote:
             connection.transport.set_keepalive(20)
             self._local.connection = connection
         return self._local.connection
-
-
-def _listening() -> set[int]:
-    """TCP ports on which this process listens."""
-    return {c.laddr.port for c in psutil.Process().net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
 def _unopened(address: Address) -> fabric.Connection:

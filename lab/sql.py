@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import paramiko
 import pg8000.dbapi
 import pymysql
 
@@ -14,6 +15,7 @@ from lab.remote import Remote
 
 PORTS = {"mariadb": 3306, "postgresql": 5432}
 CONNECT_SECONDS = 20
+ANSWER_SECONDS = 60
 ERRORS = (pymysql.MySQLError, pg8000.dbapi.Error, OSError, EOFError)
 """What "it does not answer (yet)" looks like, over both drivers."""
 
@@ -37,8 +39,10 @@ class Login:
 @contextlib.contextmanager
 def session(remote: Remote, login: Login) -> Iterator[Session]:
     """A session through the machine; the work is committed at the end. Raises: any of ``ERRORS``."""
-    with remote.forward(login.address, login.port) as port, connect(login, "127.0.0.1", port) as found:
-        yield found
+    with remote.channel(login.address, login.port) as channel:
+        channel.settimeout(ANSWER_SECONDS)
+        with connect(login, login.address, login.port, answer_seconds=ANSWER_SECONDS, through=channel) as found:
+            yield found
 
 
 @contextlib.contextmanager
@@ -50,8 +54,11 @@ def connect(
     seconds: float = CONNECT_SECONDS,
     answer_seconds: float | None = None,
     autocommit: bool = False,
+    through: paramiko.Channel | None = None,
 ) -> Iterator[Session]:
-    """A session with the server at ``host``; committed at its end. Raises: any of ``ERRORS``.
+    """A session with the server at ``host``, or at the end of ``through``; committed at its end.
+
+    Raises: any of ``ERRORS``.
 
     ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
     bounds MariaDB's greeting and answers: a frozen server's port accepts connections and says nothing.
@@ -59,7 +66,7 @@ def connect(
     where: dict[str, Any] = {"host": host, "port": port, "user": login.user, "password": login.password}
     connection: Any
     if login.datastore == "postgresql":
-        connection = pg8000.dbapi.connect(**where, database=login.database, timeout=seconds)
+        connection = pg8000.dbapi.connect(**where, database=login.database, timeout=seconds, sock=through)
         connection.autocommit = autocommit
     else:
         connection = pymysql.connect(
@@ -69,7 +76,9 @@ def connect(
             read_timeout=answer_seconds,
             write_timeout=answer_seconds,
             autocommit=autocommit,
+            defer_connect=True,
         )
+        connection.connect(through)
     try:
         yield Session(connection)
         connection.commit()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -66,17 +65,21 @@ def test_the_host_key_came_through_docker_and_is_checked(machine: DockerMachine,
     assert process.run(*address.ssh_argv("true"), check=False).ok
 
 
-def test_a_forwarded_port_leads_there_at_once_and_bears_a_client_that_hangs_up(machine: DockerMachine) -> None:
+def test_a_channel_leads_to_what_the_machine_reaches_and_says_when_it_is_refused(machine: DockerMachine) -> None:
     remote = Remote(machine.address())
     remote.script(
         "cd /run/systemd/system\n"
         "printf '[Socket]\\nListenStream=127.0.0.1:7777\\nAccept=yes\\n' > greeter.socket\n"
-        "printf '[Service]\\nStandardOutput=socket\\nExecStart=sh -c \"echo hello; sleep 5\"\\n' > greeter@.service\n"
+        "printf '[Service]\\nStandardOutput=socket\\nExecStart=echo hello\\n' > greeter@.service\n"
         "systemctl start greeter.socket\n"
     )
-    for length in (5, 1) * 10:
-        with remote.forward("127.0.0.1", 7777) as port, socket.create_connection(("127.0.0.1", port), 10) as there:
+    for length in (5, 1, 5):  # one hangs up in the middle
+        with remote.channel("127.0.0.1", 7777) as there:
+            there.settimeout(10)
             assert there.recv(length) == b"hello"[:length]
+    with pytest.raises(ConnectionRefusedError), remote.channel("127.0.0.1", 7778):
+        pass
+    assert remote.answers()
 
 
 def test_ports_are_on_loopback_only(machine: DockerMachine) -> None:
