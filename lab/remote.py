@@ -20,6 +20,7 @@ from lab.errors import CommandFailed, SshFailed, TimedOut
 from lab.process import LAST_LINES, Argument, Finished
 
 CONNECT_SECONDS = 30
+Channel = paramiko.Channel
 # its threads log what we raise as SshFailed anyway, with a traceback
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -132,7 +133,7 @@ class Remote:
             raise SshFailed(f"{self.address.host}:{self.address.port}", f"copying {source}: {error}") from error
 
     @contextlib.contextmanager
-    def channel(self, host: str, port: int) -> Iterator[paramiko.Channel]:
+    def channel(self, host: str, port: int) -> Iterator[Channel]:
         """A connection through the machine to ``host:port``, to be used as a socket.
 
         Raises: ConnectionRefusedError (the far end's), SshFailed.

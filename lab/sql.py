@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import paramiko
 import pg8000.dbapi
 import pymysql
 
-from lab.remote import Remote
+from lab.remote import Channel, Remote
 
 PORTS = {"mariadb": 3306, "postgresql": 5432}
 CONNECT_SECONDS = 20
@@ -54,7 +53,7 @@ def connect(
     seconds: float = CONNECT_SECONDS,
     answer_seconds: float | None = None,
     autocommit: bool = False,
-    through: paramiko.Channel | None = None,
+    through: Channel | None = None,
 ) -> Iterator[Session]:
     """A session with the server at ``host``, or at the end of ``through``; committed at its end.
 
