@@ -59,13 +59,16 @@ def connect(
 
     Raises: any of ``ERRORS``.
 
-    ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
+    No TLS within ``through``: Python's wants a socket of the system, and SSH hides all but the last leg, which is a
+    lab's private network. ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
     bounds MariaDB's greeting and answers: a frozen server's port accepts connections and says nothing.
     """
     where: dict[str, Any] = {"host": host, "port": port, "user": login.user, "password": login.password}
     connection: Any
     if login.datastore == "postgresql":
-        connection = pg8000.dbapi.connect(**where, database=login.database, timeout=seconds, sock=through)
+        connection = pg8000.dbapi.connect(
+            **where, database=login.database, timeout=seconds, sock=through, ssl_context=False if through else None
+        )
         connection.autocommit = autocommit
     else:
         connection = pymysql.connect(
@@ -76,6 +79,7 @@ def connect(
             write_timeout=answer_seconds,
             autocommit=autocommit,
             defer_connect=True,
+            ssl_disabled=through is not None,
         )
         connection.connect(through)
     try:
