@@ -60,8 +60,9 @@ def connect(
     Raises: any of ``ERRORS``.
 
     No TLS within ``through``: Python's wants a socket of the system, and SSH hides all but the last leg, which is a
-    lab's private network. ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer too; ``answer_seconds``
-    bounds MariaDB's greeting and answers: a frozen server's port accepts connections and says nothing.
+    lab's private network. ``seconds`` bounds connecting, and in pg8000, which has one bound for both, each answer
+    too; ``answer_seconds`` bounds MariaDB's greeting and answers: a frozen server's port accepts connections and
+    says nothing.
     """
     where: dict[str, Any] = {"host": host, "port": port, "user": login.user, "password": login.password}
     connection: Any
