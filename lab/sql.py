@@ -68,7 +68,11 @@ def connect(
     connection: Any
     if login.datastore == "postgresql":
         connection = pg8000.dbapi.connect(
-            **where, database=login.database, timeout=seconds, sock=through, ssl_context=False if through else None
+            **where,
+            database=login.database,
+            timeout=seconds,
+            sock=_Socket(through) if through else None,
+            ssl_context=False if through else None,
         )
         connection.autocommit = autocommit
     else:
@@ -89,6 +93,17 @@ def connect(
     finally:
         with contextlib.suppress(*ERRORS):
             connection.close()
+
+
+class _Socket:
+    """A channel for pg8000, which calls ``makefile`` by a name that a channel's has not."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.close = channel.close
+        self._channel = channel
+
+    def makefile(self, mode: str) -> Any:
+        return self._channel.makefile(mode)
 
 
 class Session:
