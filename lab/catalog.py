@@ -27,6 +27,7 @@ from lab.rows import (
     Release,
     Services,
     Setting,
+    Trap,
     listed,
 )
 
@@ -48,6 +49,7 @@ class Catalog:
     preparations: tuple[Preparation, ...]
     plugins: tuple[Plugin, ...]
     guest_images: tuple[Range, ...]
+    traps: tuple[Trap, ...] = ()
     proven: tuple[Proven, ...] = ()
 
     def release(self, name: str) -> Release:
@@ -107,8 +109,8 @@ class Catalog:
         if hypervisor == "docker" and installer == "devstack" and wanted.nova_docker.how == "none":
             theirs = listed(r.name for r in self.releases if r.nova_docker.how != "none")
             raise Unsupported(
-                f"nova-docker has no branch for {release}.",
-                f"It has one for {theirs}; for {release} give --hypervisor=kvm, qemu or lxc.",
+                f"There is no Nova driver for Docker in {release}.",
+                f"There is one in {theirs}; for {release} give --hypervisor=kvm, qemu or lxc.",
             )
 
     def proof(self, distro: str, release: str, installer: str) -> tuple[Proof, str]:

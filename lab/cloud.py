@@ -17,9 +17,13 @@ from openstack.connection import Connection
 from lab.state import write_atomically
 
 DOMAIN = "default"
+Endpoints = Mapping[str, Mapping[str, str]]
+"""Per cloud, service type to URL, where the catalogue's own is not the one that this host can reach."""
 
 
-def clouds_yaml(auth_url: str, region: str, accounts: Mapping[str, Mapping[str, str]]) -> str:
+def clouds_yaml(
+    auth_url: str, region: str, accounts: Mapping[str, Mapping[str, str]], endpoints: Endpoints | None = None
+) -> str:
     """The text of a clouds.yaml: ``accounts`` is cloud name to ``username``, ``password``, ``project``."""
     clouds = {
         name: {
@@ -34,6 +38,7 @@ def clouds_yaml(auth_url: str, region: str, accounts: Mapping[str, Mapping[str, 
             "region_name": region,
             "interface": "public",
             "identity_api_version": 3,
+            **{f"{kind}_endpoint_override": url for kind, url in (endpoints or {}).get(name, {}).items()},
             # the catalogue of a machine that starts from a committed image names the ports of the one before
             "identity_endpoint_override": auth_url,
         }
@@ -42,7 +47,7 @@ def clouds_yaml(auth_url: str, region: str, accounts: Mapping[str, Mapping[str, 
     return yaml.safe_dump({"clouds": clouds}, sort_keys=True)
 
 
-def openrc(auth_url: str, region: str, account: Mapping[str, str]) -> str:
+def openrc(auth_url: str, region: str, account: Mapping[str, str], endpoints: Mapping[str, str]) -> str:
     """The text of an openrc file for a shell; every value is a plain word."""
     values = {
         "OS_AUTH_URL": auth_url,
@@ -54,16 +59,24 @@ def openrc(auth_url: str, region: str, account: Mapping[str, str]) -> str:
         "OS_REGION_NAME": region,
         "OS_INTERFACE": "public",
         "OS_IDENTITY_API_VERSION": "3",
+        **{f"OS_{kind.upper()}_ENDPOINT_OVERRIDE": url for kind, url in endpoints.items()},
     }
     return "".join(f"export {key}={value}\n" for key, value in values.items())
 
 
-def write_access(directory: Path, auth_url: str, region: str, accounts: Mapping[str, Mapping[str, str]]) -> Path:
+def write_access(
+    directory: Path,
+    auth_url: str,
+    region: str,
+    accounts: Mapping[str, Mapping[str, str]],
+    endpoints: Endpoints | None = None,
+) -> Path:
     """Write ``clouds.yaml`` and ``openrc-NAME`` files, mode 0600; returns the path of clouds.yaml."""
     for name, account in accounts.items():
-        write_atomically(directory / f"openrc-{name}", openrc(auth_url, region, account), 0o600)
+        own = (endpoints or {}).get(name, {})
+        write_atomically(directory / f"openrc-{name}", openrc(auth_url, region, account, own), 0o600)
     path = directory / "clouds.yaml"
-    write_atomically(path, clouds_yaml(auth_url, region, accounts), 0o600)
+    write_atomically(path, clouds_yaml(auth_url, region, accounts, endpoints), 0o600)
     return path
 
 

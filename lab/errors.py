@@ -266,6 +266,51 @@ class SshFailed(LabError):
         )
 
 
+class StackFailed(LabError):
+    """DevStack's stack.sh ended with an error."""
+
+    id = "stack-failed"
+    exit_code = 44
+
+    def __init__(
+        self, phase: str, where: str, command: str, last_lines: str, log: Path, cause: str = "", remedy: str = ""
+    ) -> None:
+        at = f" at {where}" if where else ""
+        on = f", on `{command}`" if command else ""
+        known = f": {cause}" if cause else ""
+        super().__init__(
+            f"stack.sh failed in its phase {phase!r}{at}{on}{known}. Last words:\n{last_lines}",
+            remedy or "Mend what it says; ./inv up again stops what is half there and runs stack.sh anew.",
+            log,
+        )
+
+
+class GitUnreachable(LabError):
+    """A git server that does not answer, or has not what is wanted."""
+
+    id = "git-unreachable"
+    exit_code = 45
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"git cannot read {url}: {why}.",
+            "Make a folder of mirrors where git is reachable (./inv mirror sync), and give it with --mirror=DIR.",
+        )
+
+
+class MirrorLacks(LabError):
+    """A folder of git mirrors that has not what a release needs."""
+
+    id = "mirror-lacks"
+    exit_code = 46
+
+    def __init__(self, folder: Path, lacking: list[str], release: str) -> None:
+        super().__init__(
+            f"The mirror {folder} lacks {', '.join(lacking)}, which {release} needs.",
+            f"./inv mirror sync --mirror={folder} --release={release} brings it.",
+        )
+
+
 # --- database on demand (50-59) ----------------------------------------------------------------------------
 
 

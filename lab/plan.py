@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab import catalog
+from lab.catalog import Catalog
 from lab.errors import Unsupported
 from lab.settings import AUTO, LabSpec
 
@@ -49,11 +50,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     distro = Choice("distro", "debian13", "the distribution whose packages the installer is proven with")
     chosen = {c.setting: c for c in (provider, installer, distro)}
     value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
-    release = Choice(
-        "release",
-        known.distro(value["distro"]).packages or "master",
-        f"what {value['distro']} carries as packages",
-    )
+    release = _release(known, value["distro"], value["installer"])
     hypervisor = _hypervisor(facts, value["provider"])
     choices = []
     for choice in (provider, distro, release, installer, hypervisor):
@@ -76,8 +73,21 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
             f"Containers under Nova are proven in a container machine, not with provider {decided.provider}.",
             "Give --provider=docker, or another --hypervisor.",
         )
-    known.check(decided.distro, decided.release, decided.installer, decided.provider)
+    known.check(
+        decided.distro,
+        decided.release,
+        decided.installer,
+        decided.provider,
+        decided.hypervisor if decided.installer == "devstack" else "",
+    )
     return Plan(decided, tuple(choices))
+
+
+def _release(known: Catalog, distro: str, installer: str) -> Choice:
+    if installer == "packages":
+        return Choice("release", known.distro(distro).packages or "master", f"what {distro} carries as packages")
+    fit = [r.name for r in known.releases if r.state == "maintained" and distro in r.distros]
+    return Choice("release", fit[-1] if fit else "master", f"the newest maintained one whose stack.sh takes {distro}")
 
 
 def _provider(spec: LabSpec, facts: Facts) -> Choice:

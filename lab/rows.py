@@ -10,8 +10,10 @@ from lab.errors import Unsupported
 
 Proof = Literal["run", "parsed", "unproven"]
 HYPERVISORS = ("kvm", "qemu", "docker", "lxc")
-FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm")
-"""Words that a row may ask for besides hypervisor, distribution, family and ``python3.9``."""
+FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm", "driven")
+"""Words that a row may ask for besides hypervisor, distribution, family and ``python3.9``.
+
+``driven``: the lab itself runs stack.sh, and its guests are the lab's."""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -40,9 +42,11 @@ class Trove:
 
 @dataclass(frozen=True)
 class NovaDocker:
-    """How DevStack gets nova-docker: hook files copied into its tree, a plugin as well, or not at all."""
+    """How DevStack gets a Nova driver for Docker: nova-docker as hook files copied into its tree, or as a plugin as
+    well; the lab's own driver (novadriver/); or none.
+    """
 
-    how: Literal["hooks", "plugin", "none"] = "none"
+    how: Literal["hooks", "plugin", "lab", "none"] = "none"
     ref: str = ""
     commit: str = ""
 
@@ -195,6 +199,15 @@ class Plugin(Range):
     name: str
     url: str
     ref: str
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A failure of stack.sh that is known: ``match`` is a regular expression on the last lines of its log."""
+
+    match: str
+    cause: str
+    remedy: str
 
 
 @dataclass(frozen=True)

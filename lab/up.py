@@ -9,6 +9,7 @@ from typing import Any
 from lab import doctor, engine, host, manifest, plan, settings, state, steps
 from lab.errors import Unsupported
 from lab.home import Home
+from lab.install import devstack
 from lab.machine import providers
 from lab.plan import Plan
 from lab.progress import Progress
@@ -16,7 +17,7 @@ from lab.settings import LabSpec, Merged
 from lab.steps import Step
 from lab.work import Work
 
-FIXED = ("provider", "distro", "release", "installer", "hypervisor", "memory", "cpus", "disk")
+FIXED = ("provider", "distro", "release", "installer", "hypervisor", "memory", "cpus", "disk", "mirror")
 """Settings that a lab cannot change once it is there."""
 
 
@@ -84,10 +85,7 @@ def _planned(home: Home, merged: Merged) -> Plan:
     if not recorded:
         decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
         if decided.spec.installer == "devstack":
-            raise Unsupported(
-                "Driving stack.sh is not part of the lab yet.",
-                "./inv render writes the local.conf for it; --installer=packages makes a lab now.",
-            )
+            devstack.check(decided.spec)
         return decided
     before = settings.from_dict(recorded, "the lab's state")
     changed = {

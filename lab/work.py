@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 from openstack.connection import Connection
 
-from lab import cloud, engine, glance, waits, warm
+from lab import catalog, cloud, engine, glance, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import images
 from lab.home import Home
+from lab.install.devstack import PUBLISHED, DevStack
 from lab.install.packages import Packages
-from lab.install.site import HOST_IP, PORTS, Site
+from lab.install.site import PORTS, Site
 from lab.machine import HOSTNAME, Machine, Wanted, image, providers
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
@@ -24,7 +26,6 @@ from lab.waits import Note
 GUEST = "trove-guest"
 GUEST_TAG = "trove"
 """Glance's tag on guest images; datastore versions name it."""
-SUITES = {"debian13": "trixie"}
 
 
 class Work:
@@ -33,15 +34,25 @@ class Work:
     def __init__(self, home: Home, spec: LabSpec) -> None:
         self.home = home
         self.spec = spec
-        self.suite = SUITES[spec.distro]
+        known = catalog.load()
+        self.suite = known.distro(spec.distro).codename
         self.containers = spec.hypervisor == "docker"
-        self.guest = (images.container_guest if self.containers else images.guest)(self.suite)
-        self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(self.suite)
+        # the one distribution that there is a guest recipe of; guests need not be what the machine is
+        guests = known.distro(known.installers["packages"].distro).codename
+        self.guest = (images.container_guest if self.containers else images.guest)(guests)
+        self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(guests)
 
     @cached_property
     def machine(self) -> Machine:
         """The lab's machine."""
         return providers.of(self.home, self.spec.provider, self.spec.machine_timeout)
+
+    @cached_property
+    def installer(self) -> Packages | DevStack:
+        """What puts OpenStack on the machine; both end in the same contract."""
+        if self.spec.installer == "packages":
+            return Packages(self.home, self.spec, lambda: self.remote, self._site)
+        return DevStack(self.home, self.spec, lambda: self.remote, lambda: self.machine.ports(), self._gone)
 
     @cached_property
     def remote(self) -> Remote:
@@ -60,13 +71,11 @@ class Work:
     @property
     def smoke(self) -> Smoke:
         """The smoke guest."""
-        return Smoke(
-            self.home, self.spec, self.cloud("demo"), self.remote, f"http://{HOST_IP}:{PORTS['identity']}/v3"
-        )
+        return Smoke(self.home, self.spec, self.cloud("demo"), self.remote, self.installer.outbound)
 
     def steps(self) -> list[Step]:
         """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
-        installed = Packages(self.home, self.spec, lambda: self.remote, self._site).steps("machine")
+        installed = self.installer.steps("machine")
         ready = tuple(step.name for step in installed)
         log = self.home.log
         proof = [
@@ -83,7 +92,7 @@ class Work:
         made = [
             Step(
                 "machine-image",
-                "build the machine's image with OpenStack's packages",
+                self._image_title(),
                 lambda: self._wanted_image() is not None,
                 self._build_machine_image,
             ),
@@ -144,6 +153,7 @@ class Work:
             "machine image": self._wanted_image() or "",
             "guest image": self.guest.sha256,
             "smoke image": self.smoke_image.sha256,
+            **(self.installer.commits() if isinstance(self.installer, DevStack) else {}),
         }
 
     def connect(self) -> dict[str, str]:
@@ -171,8 +181,20 @@ class Work:
         """Whether the machine's kernel has Open vSwitch at hand; the userspace datapath works everywhere."""
         return self.remote.run("test", "-d", "/sys/module/openvswitch", check=False).ok
 
+    def _gone(self) -> str | None:
+        status = self.machine.status()
+        return None if status == "running" else f"the machine is {status}"
+
+    @property
+    def _layer(self) -> image.Layer:
+        return image.layer(self.spec.installer, self.spec.hypervisor)
+
+    def _image_title(self) -> str:
+        what = "OpenStack's packages" if self.spec.installer == "packages" else "what stack.sh takes from apt"
+        return f"build the machine's image with {what}"
+
     def _image_tag(self) -> str:
-        return image.machine_tag(self.suite)
+        return image.machine_tag(self.suite, self._layer)
 
     def _wanted_image(self) -> str | None:
         """The warm image if there is one of just this content, else the machine image if it is built, else None."""
@@ -183,10 +205,11 @@ class Work:
         return None
 
     def _warm_tag(self) -> str:
-        return warm.tag(self.home, self._image_tag(), self.guest.key, self.smoke_image.key)
+        stack = (self.spec.release, "mirror" * bool(self.spec.mirror)) if self.spec.installer == "devstack" else ()
+        return warm.tag(self.home, self._image_tag(), self.guest.key, self.smoke_image.key, *stack)
 
     def _build_machine_image(self, note: Note) -> None:
-        image.machine(self.home, self.suite, note, self.spec.build_timeout)
+        image.machine(self.home, self.suite, self._layer, note, self.spec.build_timeout)
 
     def _machine_is_up(self) -> bool:
         return self.machine.status() == "running" and self.remote.answers()
@@ -201,7 +224,8 @@ class Work:
             self.spec.disk,
             kvm=self.spec.hypervisor == "kvm",
             containers=self.containers,
-            ports=dict(PORTS),
+            ports=dict(PORTS if self.spec.installer == "packages" else PUBLISHED),
+            mounts={str(Path(self.spec.mirror).resolve()): mirror.IN_MACHINE} if self.spec.mirror else {},
         )
         self.machine.up(wanted, note)
 

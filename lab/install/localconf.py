@@ -45,7 +45,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Spec:
-    """One local.conf. ``settings`` are the user's own and win over the catalog's."""
+    """One local.conf. ``settings`` are the user's own and win over the catalog's.
+
+    ``driven``: the lab runs stack.sh with it, and brings its own guests.
+    """
 
     release: Release
     distro: Distro
@@ -55,6 +58,7 @@ class Spec:
     git_base: str = GIT_BASE
     facts: Facts = field(default_factory=Facts)
     settings: Mapping[str, str] = field(default_factory=dict)
+    driven: bool = False
 
     @property
     def words(self) -> frozenset[str]:
@@ -63,6 +67,7 @@ class Spec:
         volumes = self.facts.volumes and self.hypervisor in ("kvm", "qemu")
         absent = {f"no-{name}" for name, there in dataclasses.asdict(self.facts).items() if not there}
         machine = {self.hypervisor, self.distro.name, self.distro.family, f"python{self.distro.python}"}
+        machine |= {"driven"} if self.driven else set()
         return frozenset(machine | absent - {"no-volumes"} | {"volumes" if volumes else "no-volumes"})
 
     @property

@@ -1,35 +1,26 @@
-"""OpenStack from the machine's packages: configuration, databases, services, networks, as steps that can be repeated.
-
-What a step has finished is marked on the machine itself, with a hash of what it was made from: a machine that starts
-from a committed image brings its marks along, and a changed template makes them void.
-"""
+"""OpenStack from the machine's packages: configuration, databases, services, networks, as repeatable steps."""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 
-import keystoneauth1.exceptions
-import openstack.exceptions
 from openstack.connection import Connection
 
 from lab import cloud, waits
 from lab.home import Home
 from lab.install import render, resources
+from lab.install.heartbeats import NOT_YET, Heartbeats
 from lab.install.site import PORTS, Site
+from lab.install.target import Target
 from lab.machine import keys
 from lab.remote import Remote
 from lab.settings import LabSpec
 from lab.steps import Step
 from lab.waits import Note
 
-MARKS = "/var/lib/trove-lab"
-SCRIPTS = Path(__file__).with_name("scripts")
 FIRST_UNITS = ("trove-lab-address", "openvswitch-switch", "mariadb", "rabbitmq-server", "memcached", "ovn-central")
 UNITS = (
     "libvirtd",
@@ -53,9 +44,6 @@ UNITS = (
     "trove-conductor",
 )
 LIBVIRT_UNITS = ("libvirtd", "virtlogd", "libvirt-guests")
-FRESH_SECONDS = 60
-"""A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""
-NOT_YET = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError)
 
 
 @dataclass(frozen=True)
@@ -69,18 +57,28 @@ class Packages:
 
     def steps(self, after: str) -> list[Step]:
         """The installation as steps; the first one comes after step ``after``."""
+        beats = Heartbeats(self.remote, self.admin, self.spec.service_timeout)
         return [
             Step("configure", "write the services' configuration", self._configured, self._configure, (after,)),
             Step("databases", "make the services' databases", self._has_databases, self._databases, ("configure",)),
             Step("services", "start the services", self._serving, self._serve, ("databases",)),
             Step("identity", "make users and the catalogue", self._catalogued, self._identity, ("services",)),
             Step("networks", "make networks, flavors, quotas", self._has_networks, self._networks, ("identity",)),
-            Step("heartbeats", "wait for fresh heartbeats", self._beating, self._await_heartbeats, ("networks",)),
+            Step("heartbeats", "wait for fresh heartbeats", beats.fresh, beats.wait, ("networks",)),
         ]
 
     def admin(self) -> Connection:
         """The administrator's connection."""
         return cloud.connect(self.home.clouds_yaml, "admin")
+
+    @property
+    def outbound(self) -> str:
+        """A URL in the machine that a guest must reach."""
+        return self.site().internal_url("identity")
+
+    @cached_property
+    def _target(self) -> Target:
+        return Target(self.home, self.remote, self.spec.install_timeout)
 
     @cached_property
     def _archive(self) -> bytes:
@@ -99,35 +97,35 @@ class Packages:
         return hashlib.sha256(self._archive).hexdigest()[:16]
 
     def _configured(self) -> bool:
-        return self._marked("configured", self._key)
+        return self._target.marked("configured", self._key)
 
     def _configure(self, note: Note) -> None:
-        self._unpack(self._archive)
+        self._target.unpack(self._archive)
         note("starting the database server, the message queue and the switch")
-        self._script("first.sh", *FIRST_UNITS)
-        self._mark("configured", self._key)
+        self._target.script("first.sh", *FIRST_UNITS)
+        self._target.mark("configured", self._key)
 
     def _has_databases(self) -> bool:
-        return self._marked("databases", self._key)
+        return self._target.marked("databases", self._key)
 
     def _databases(self, note: Note) -> None:
         note("all schema migrations at once")
         site = self.site()
-        self._script(
+        self._target.script(
             "databases.sh",
             site.region,
             site.internal_url("identity"),
             site.public_url("identity"),
             stdin=self.home.secrets["admin"],
         )
-        self._mark("databases", self._key)
+        self._target.mark("databases", self._key)
 
     def _serving(self) -> bool:
         done = self.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
         return done.ok and not self._silent_ports()
 
     def _serve(self, note: Note) -> None:
-        self._script("services.sh", *self._units)
+        self._target.script("services.sh", *self._units)
         waits.until(
             "the services' ports",
             lambda: not self._silent_ports(),
@@ -179,77 +177,16 @@ class Packages:
         return f"http://127.0.0.1:{self.site().public_ports[kind]}/"
 
     def _has_networks(self) -> bool:
-        return self._marked("networks", self._key)
+        return self._target.marked("networks", self._key)
 
     def _networks(self, note: Note) -> None:
         pair = keys.pair(self.home)
         service = cloud.connect(self.home.clouds_yaml, "service")
         made = resources.networks(self.admin(), service, self.site(), pair.public)
-        self._unpack(
+        self._target.unpack(
             render.archive(render.render(self.site(), self.home.secrets, render.AFTER_NETWORKS, asdict(made)))
         )
         note("plugging the machine into trove-mgmt; Trove learns its networks")
-        self._script("networks.sh", self.site().mgmt_interface, made.mgmt_port, self.site().mgmt_mac)
+        self._target.script("networks.sh", self.site().mgmt_interface, made.mgmt_port, self.site().mgmt_mac)
         self._serve(note)
-        self._mark("networks", self._key)
-
-    def _beating(self) -> bool:
-        try:
-            return not self._late()
-        except NOT_YET:
-            return False
-
-    def _await_heartbeats(self, note: Note) -> None:
-        self.remote().run("nova-manage", "cell_v2", "discover_hosts", check=False)
-        waits.until(
-            "fresh heartbeats",
-            lambda: not self._late(),
-            seconds=self.spec.service_timeout,
-            setting="service_timeout",
-            transient=NOT_YET,
-            describe=lambda: "late: " + ", ".join(self._late()),
-            note=note,
-        )
-
-    def _late(self) -> list[str]:
-        """Agents and compute services without a fresh heartbeat since the machine started."""
-        admin, now = self.admin(), datetime.now(UTC)
-        booted = datetime.fromtimestamp(int(self.remote().run("stat", "-c", "%Y", "/proc/1").stdout), UTC)
-        late = []
-        for service in admin.compute.services():
-            seen = datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC) if service.updated_at else None
-            fresh = seen is not None and seen > booted and (now - seen).total_seconds() < FRESH_SECONDS
-            if service.state != "up" or not fresh:
-                late.append(service.binary)
-        if not any(s.binary == "nova-compute" for s in admin.compute.services()):
-            late.append("nova-compute")
-        late += [agent.binary for agent in admin.network.agents() if not agent.is_alive]
-        return late + ([] if list(admin.compute.hypervisors()) else ["hypervisor"])
-
-    def _unpack(self, archive: bytes) -> None:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(archive)
-            file.flush()
-            self.remote().run("install", "-m", "0600", "/dev/null", "/run/trove-lab.tar")
-            self.remote().put(Path(file.name), "/run/trove-lab.tar")
-        self.remote().script("tar -xpf /run/trove-lab.tar -C /\nrm /run/trove-lab.tar\nsystemctl daemon-reload\n")
-
-    def _script(self, name: str, *arguments: str, stdin: str = "") -> None:
-        """Run a script of ours on the machine; ``stdin`` (a secret, say) is what it can read."""
-        text = (SCRIPTS / name).read_text()
-        target = f"/run/trove-lab-{name}"
-        self.remote().run("install", "-m", "0700", "/dev/stdin", target, stdin=text)
-        self.remote().run(
-            target,
-            *arguments,
-            stdin=stdin,
-            timeout=self.spec.install_timeout,
-            timeout_setting="install_timeout",
-            log=self.home.log(name.removesuffix(".sh")),
-        )
-
-    def _marked(self, mark: str, key: str) -> bool:
-        return self.remote().run("cat", f"{MARKS}/{mark}", check=False).stdout.strip() == key
-
-    def _mark(self, mark: str, key: str) -> None:
-        self.remote().run("install", "-D", "-m", "0644", "/dev/stdin", f"{MARKS}/{mark}", stdin=f"{key}\n")
+        self._target.mark("networks", self._key)

@@ -73,7 +73,7 @@ def catalogued(admin: Connection, site: Site) -> bool:
 
 def networks(admin: Connection, service: Connection, site: Site, public_key: str) -> Networks:
     """Networks, router, groups, flavors, quotas; ``public_key`` is what Trove's guests accept."""
-    project, demo = cloud.ensure_project(admin, "service"), cloud.ensure_project(admin, "demo")
+    project = cloud.ensure_project(admin, "service")
     public = cloud.ensure_network(
         admin, "public", is_router_external=True, provider_network_type="flat", provider_physical_network="public"
     )
@@ -114,11 +114,16 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
     group = cloud.ensure_security_group(
         admin, "trove-mgmt", project, [{"protocol": "icmp"}, {"protocol": "tcp", "port": 22}]
     )
-    for owner in (str(admin.current_project_id), demo):
+    allowances(admin, service, site.keypair, public_key)
+    return Networks(mgmt, group, public, port)
+
+
+def allowances(admin: Connection, service: Connection, keypair: str, public_key: str) -> None:
+    """Flavors, quotas, what the default groups let in, and the key pair of Trove's guests."""
+    for owner in (str(admin.current_project_id), cloud.ensure_project(admin, "demo")):
         cloud.ensure_security_group(admin, "default", owner, [{"protocol": "icmp"}, {"protocol": "tcp"}])
     for flavor in FLAVORS:
         cloud.ensure_flavor(admin, *flavor)
     for owner in ("service", "demo"):
         admin.set_compute_quotas(owner, cores=-1, instances=-1, ram=-1)
-    cloud.ensure_keypair(service, site.keypair, public_key)
-    return Networks(mgmt, group, public, port)
+    cloud.ensure_keypair(service, keypair, public_key)

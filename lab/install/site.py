@@ -85,6 +85,7 @@ class Site:
     router_ip: str = "172.24.4.10"
     mgmt_interface: str = "trove-mgmt"
     mgmt_mac: str = "fa:16:3e:fe:00:01"
+    instances: str = "/var/lib/nova/instances"
 
     def public_url(self, service: str) -> str:
         """Where this host reaches a service's API."""

@@ -24,7 +24,7 @@ class Wanted:
     ``image`` is a Docker image; virtual machines start from a box that is made of it. ``ports`` maps a service's
     name to its port in the machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven
     to boot a kernel, ``containers`` that the machine runs a Docker of its own, which wants its data outside the
-    machine's overlay.
+    machine's overlay. ``mounts`` are folders here and where the machine sees them, read-only (provider docker).
     """
 
     image: str
@@ -34,6 +34,7 @@ class Wanted:
     kvm: bool = False
     containers: bool = False
     ports: dict[str, int] = field(default_factory=dict)
+    mounts: dict[str, str] = field(default_factory=dict)
 
 
 class Machine(Protocol):

@@ -35,6 +35,8 @@ def create_args(name: str, label: str, wanted: Wanted, facts: Kernel) -> list[st
     if wanted.containers:
         volume = f"type=volume,source={name}-docker,target=/var/lib/docker,volume-label={label}"
         args += ["--mount", volume]  # overlayfs does not stack on overlayfs
+    for source, target in wanted.mounts.items():
+        args += ["--mount", f"type=bind,source={source},target={target},readonly"]
     args += ["--memory", f"{wanted.memory}g"]
     if wanted.cpus:
         args += ["--cpus", str(wanted.cpus)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import apt, engine
@@ -14,14 +15,21 @@ from lab.waits import Note
 
 @dataclass(frozen=True)
 class Layer:
-    """An image of ours: its repository and the directory that it is built from."""
+    """An image of ours: its repository, the directory that it is built from, and the build's arguments."""
 
     repository: str
     directory: Path
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 BASE = Layer("trove-lab/base", PROJECT / "dockerfiles" / "base")
-MACHINE = Layer("trove-lab/machine", PROJECT / "dockerfiles" / "machine")
+
+
+def layer(installer: str, hypervisor: str) -> Layer:
+    """What an installer wants on the base: OpenStack's packages, or what stack.sh would install with apt."""
+    if installer == "devstack":
+        return Layer("trove-lab/devstack", PROJECT / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
+    return Layer("trove-lab/machine", PROJECT / "dockerfiles" / "machine")
 
 
 def base_tag(suite: str) -> str:
@@ -30,10 +38,10 @@ def base_tag(suite: str) -> str:
     return engine.content_tag(BASE.repository, tar, {"ROOTFS": rootfs.tag(rootfs.recipe(suite))})
 
 
-def machine_tag(suite: str) -> str:
+def machine_tag(suite: str, wanted: Layer) -> str:
     """The tag that ``machine`` gives, known before anything is built."""
-    tar = engine.context(MACHINE.directory, {})
-    return engine.content_tag(MACHINE.repository, tar, {"BASE": base_tag(suite)})
+    tar = engine.context(wanted.directory, {})
+    return engine.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
 
 
 def base(suite: str, note: Note, log: Path, seconds: float) -> str:
@@ -50,16 +58,16 @@ def base(suite: str, note: Note, log: Path, seconds: float) -> str:
     )
 
 
-def machine(home: Home, suite: str, note: Note, seconds: float) -> str:
-    """``trove-lab/machine:SHA``: the base with what ``dockerfiles/machine`` adds (OpenStack's packages).
+def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -> str:
+    """The base with what a layer adds, as ``REPOSITORY:SHA``.
 
     The lab claims it with a tag of its own, so that another lab's destroy leaves it alone.
     """
     log = home.log("machine-image")
     tag = engine.build(
-        MACHINE.repository,
-        MACHINE.directory,
-        arguments={"BASE": base(suite, note, log, seconds)},
+        wanted.repository,
+        wanted.directory,
+        arguments={"BASE": base(suite, note, log, seconds), **wanted.arguments},
         proxies=apt.proxies(dict(os.environ)),
         note=note,
         log=log,

@@ -1,0 +1,63 @@
+"""Whether the cloud's agents and compute services report, since the machine's own start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import keystoneauth1.exceptions
+import openstack.exceptions
+from openstack.connection import Connection
+
+from lab import waits
+from lab.remote import Remote
+from lab.waits import Note
+
+FRESH_SECONDS = 60
+"""A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""
+NOT_YET = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError)
+
+
+@dataclass(frozen=True)
+class Heartbeats:
+    """``seconds`` bounds the wait for them (the setting ``service_timeout``)."""
+
+    remote: Callable[[], Remote]
+    admin: Callable[[], Connection]
+    seconds: float
+
+    def fresh(self) -> bool:
+        """Whether all of them do."""
+        try:
+            return not self._late()
+        except NOT_YET:
+            return False
+
+    def wait(self, note: Note) -> None:
+        """Wait for them. Raises: TimedOut, which names the late ones."""
+        self.remote().run("nova-manage", "cell_v2", "discover_hosts", check=False)
+        waits.until(
+            "fresh heartbeats",
+            lambda: not self._late(),
+            seconds=self.seconds,
+            setting="service_timeout",
+            transient=NOT_YET,
+            describe=lambda: "late: " + ", ".join(self._late()),
+            note=note,
+        )
+
+    def _late(self) -> list[str]:
+        """Agents and compute services without a fresh heartbeat since the machine started."""
+        admin, now = self.admin(), datetime.now(UTC)
+        booted = datetime.fromtimestamp(int(self.remote().run("stat", "-c", "%Y", "/proc/1").stdout), UTC)
+        late = []
+        for service in admin.compute.services():
+            seen = datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC) if service.updated_at else None
+            fresh = seen is not None and seen > booted and (now - seen).total_seconds() < FRESH_SECONDS
+            if service.state != "up" or not fresh:
+                late.append(service.binary)
+        if not any(s.binary == "nova-compute" for s in admin.compute.services()):
+            late.append("nova-compute")
+        late += [agent.binary for agent in admin.network.agents() if not agent.is_alive]
+        return late + ([] if list(admin.compute.hypervisors()) else ["hypervisor"])

@@ -1,0 +1,58 @@
+"""The machine as an installer works on it: files unpacked, scripts run, and marks of what is finished.
+
+The marks lie on the machine itself, with a hash of what a step was made from: a machine that starts from a committed
+image brings its marks along, and a changed template makes them void.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.home import Home
+from lab.remote import Remote
+
+MARKS = "/var/lib/trove-lab"
+SCRIPTS = Path(__file__).with_name("scripts")
+
+
+@dataclass(frozen=True)
+class Target:
+    """``remote`` is asked only when a step runs: the machine must be up first. ``seconds`` bounds one script."""
+
+    home: Home
+    remote: Callable[[], Remote]
+    seconds: float
+
+    def unpack(self, archive: bytes) -> None:
+        """Unpack a tar of ``render.archive`` at the machine's root."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(archive)
+            file.flush()
+            self.remote().run("install", "-m", "0600", "/dev/null", "/run/trove-lab.tar")
+            self.remote().put(Path(file.name), "/run/trove-lab.tar")
+        self.remote().script("tar -xpf /run/trove-lab.tar -C /\nrm /run/trove-lab.tar\nsystemctl daemon-reload\n")
+
+    def script(self, name: str, *arguments: str, stdin: str = "") -> None:
+        """Run a script of ours on the machine; ``stdin`` (a secret, say) is what it can read."""
+        text = (SCRIPTS / name).read_text()
+        target = f"/run/trove-lab-{name}"
+        self.remote().run("install", "-m", "0700", "/dev/stdin", target, stdin=text)
+        self.remote().run(
+            target,
+            *arguments,
+            stdin=stdin,
+            timeout=self.seconds,
+            timeout_setting="install_timeout",
+            log=self.home.log(name.removesuffix(".sh")),
+        )
+
+    def marked(self, mark: str, key: str) -> bool:
+        """Whether the mark is there with that key."""
+        return self.remote().run("cat", f"{MARKS}/{mark}", check=False).stdout.strip() == key
+
+    def mark(self, mark: str, key: str) -> None:
+        """Leave a mark."""
+        self.remote().run("install", "-D", "-m", "0644", "/dev/stdin", f"{MARKS}/{mark}", stdin=f"{key}\n")
