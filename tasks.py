@@ -132,6 +132,26 @@ def render(c: Context, distro: str, release: str, hypervisor: str = "qemu", out:
 
 
 @cli.task
+def mirror(
+    c: Context,
+    action: str,
+    mirror: str = "",
+    release: str = "",
+    source: str = "",
+    archive: str = "",
+    json: bool = False,
+) -> None:
+    """Git mirrors for hosts that reach no git server: sync, status, export, import (into or from --mirror=DIR).
+
+    --release: one or several, with commas; --source: where sync takes from; --archive: export's and import's file.
+    """
+    from lab import mirror as mirrors
+    from lab import show
+
+    show.mirror(mirrors.command(action, mirror, cli.words(release), source, archive, show.note), json)
+
+
+@cli.task
 def image_build(c: Context, distro: str = "debian13") -> None:
     """Build the Trove guest image alone (cached by content); prints its path."""
     from lab import show, standalone

@@ -6,12 +6,14 @@ A mirror is ``FOLDER/openstack/NAME.git``, bare. It is DevStack's GIT_BASE as it
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import catalog, process
 from lab.errors import BadFile, BadValue, CommandFailed, GitUnreachable, MirrorLacks, TimedOut
+from lab.home import cache
+from lab.install.localconf import GIT_BASE
 from lab.rows import Release
 from lab.waits import Note
 
@@ -28,6 +30,7 @@ REPOSITORIES = {
     "TROVE_CLIENT": "python-troveclient",
 }
 """Prefix of DevStack's branch setting to repository, of those that the lab's choice of services clones."""
+ACTIONS = ("sync", "status", "export", "import")
 FETCH_SECONDS = 3600
 LOOK_SECONDS = 60
 
@@ -87,6 +90,28 @@ def commit(folder: Path, row: Wanted) -> str | None:
         "git", "--git-dir", repository, "rev-parse", "--quiet", "--verify", f"{row.ref}^{{commit}}", check=False
     )
     return done.stdout.strip() if done.ok else None
+
+
+def command(
+    action: str, folder: str, names: Sequence[str], source: str, archive: str, note: Note
+) -> list[dict[str, str]]:
+    """``./inv mirror ACTION``: what the mirror has then. Raises: BadValue, BadFile, GitUnreachable, DiskFull."""
+    if action not in ACTIONS:
+        raise BadValue("action", action, ", ".join(ACTIONS), "mirror")
+    if not folder:
+        raise BadValue("mirror", folder, "the mirror's folder, as --mirror=DIR", "flag")
+    if action in ("export", "import") and not archive:
+        raise BadValue("archive", archive, "a file, as --archive=FILE", "flag")
+    if action in ("sync", "status") and not names:
+        raise BadValue("release", "", "one or several, as --release=2026.1,2025.2", "flag")
+    where, file = Path(folder), Path(archive)
+    if action == "sync":
+        return sync(where, list(names), source or GIT_BASE, note, cache() / "mirror.log")
+    if action == "export":
+        export(where, file)
+    elif action == "import":
+        bring(file, where)
+    return status(where, list(names) or [r.name for r in catalog.load().releases if not lacking(where, r)])
 
 
 def sync(folder: Path, names: list[str], source: str, note: Note, log: Path) -> list[dict[str, str]]:

@@ -117,6 +117,17 @@ def matrix(rows: Sequence[Mapping[str, Any]], drawn: Table, json: bool) -> None:
         _out.print(drawn)
 
 
+def mirror(rows: Sequence[Mapping[str, str]], json: bool) -> None:
+    """What a folder of git mirrors has."""
+    if json:
+        cli.emit(rows)
+    else:
+        table(
+            ["release", "repository", "ref", "commit"],
+            [(r["release"], r["repository"], r["ref"], r["commit"][:12] or "[yellow]missing[/]") for r in rows],
+        )
+
+
 def line(text: str) -> None:
     """One line, there before anything that follows."""
     print(text, flush=True)

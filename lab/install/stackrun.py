@@ -29,7 +29,7 @@ systemctl restart --no-block {UNIT}
 """
 LOOK = r"""
 systemctl show --property=ActiveState,Result,ExecMainStatus --value "$0" | paste -sd' '
-tail -n 1 "$1" 2>/dev/null || echo
+printf '%s\n' "$(tail -n 1 "$1" 2>/dev/null)"
 size=$(stat -c %s "$2" 2>/dev/null || echo 0)
 end=$((size > $3 + 2000000 ? $3 + 2000000 : size))
 echo "$end"

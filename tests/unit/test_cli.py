@@ -126,6 +126,18 @@ def test_error_texts() -> None:
         errors.GaveUp("the guest", "Nova says ERROR"),
         errors.Interrupted("./inv up"),
         errors.SshFailed("127.0.0.1:22", "refused"),
+        errors.StackFailed(
+            "Starting Keystone",
+            "lib/keystone:600",
+            "start_keystone",
+            "it said",
+            Path("stack.log"),
+            "it is slow",
+            "Wait.",
+        ),
+        errors.StackFailed("Starting Nova", "", "", "it said", Path("stack.log")),
+        errors.GitUnreachable("https://opendev.org/openstack/nova", "could not resolve host"),
+        errors.MirrorLacks(Path("/srv/git"), ["stable/2026.1 of openstack/nova"], "2026.1"),
         errors.Missing("shared", "upgrade", "all databases run one server's version"),
         errors.Refused("The time is before the backup.", "Give a later one."),
     ]

@@ -68,6 +68,10 @@ def test_golden(release: Release) -> None:
         ("nova-docker-hooks", spec("kilo", hypervisor="docker")),
         ("nova-docker-plugin", spec("mitaka", hypervisor="docker")),
         ("lxc", spec("2026.1", hypervisor="lxc")),
+        (
+            "driven",
+            spec("2026.1", hypervisor="docker", facts=CONTAINER, settings={"HOST_IP": "10.99.99.1"}, driven=True),
+        ),
         ("centos7", spec("train", "centos7")),
         ("rocky9", spec("2026.1", "rocky9")),
     ],

@@ -22,7 +22,7 @@ if systemd-detect-virt --quiet --container; then
     fi
     # its netlink family exists in the first network namespace alone, and DevStack restarts it with every nova-compute
     install -d /etc/systemd/system/iscsid.service.d
-    printf '[Unit]\nRequires=\n[Service]\nType=oneshot\nPIDFile=\nExecStartPre=\nExecStart=\nExecStart=/bin/true\n' \
+    printf '[Service]\nType=oneshot\nPIDFile=\nExecStartPre=\nExecStart=\nExecStart=/bin/true\n' \
         > /etc/systemd/system/iscsid.service.d/trove-lab.conf
 fi
 systemctl daemon-reload

@@ -1,0 +1,290 @@
+"""stack.sh as a unit of the machine: started once, followed from any moment, fetched, its failures explained."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lab import catalog, pypi
+from lab.errors import GaveUp, SshFailed, StackFailed
+from lab.home import PROJECT, Home
+from lab.install import devstack, stacklog, stackrun
+from lab.install.stackrun import StackRun
+from lab.process import Argument, Finished
+
+SUMMARY = """\
+2026-05-23 10:00:01.100 | stack.sh log /opt/stack/logs/stack.sh.log.2026-05-23-100001
+2026-05-23 10:00:02.100 | Installing package prerequisites
+2026-05-23 10:00:32.500 | Starting RabbitMQ
+2026-05-23 10:00:40.900 | Installing OpenStack project source
+"""
+DIED = """\
+2026-05-23 10:00:41.000 | + functions-common:git_clone:622 :   git_timed clone /opt/mirror/a /opt/stack/a
+2026-05-23 10:00:41.100 | + functions-common:git_timed:697 :   timeout -s SIGINT 0 git clone /opt/mirror/a
+2026-05-23 10:00:41.200 | fatal: repository '/opt/mirror/a' does not exist
+2026-05-23 10:00:41.300 | + functions-common:git_timed:701 :   die 701 'git call failed: [git clone]'
+2026-05-23 10:00:41.400 | + functions-common:die:266       :   local exitcode=0
+2026-05-23 10:00:41.500 | [Call Trace]
+2026-05-23 10:00:41.600 | ./stack.sh:812:git_clone
+2026-05-23 10:00:41.700 | [ERROR] /opt/stack/devstack/functions-common:701 git call failed: [git clone]
+2026-05-23 10:00:42.000 | Error on exit
+2026-05-23 10:00:43.000 | World dumping... see /opt/stack/logs/worlddump.txt for details
+"""
+FAILED = """\
+2026-05-23 10:00:41.000 | + lib/host:configure_ksm:20              :   sudo tee /sys/kernel/mm/ksm/run
+2026-05-23 10:00:41.200 | tee: /sys/kernel/mm/ksm/run: Read-only file system
+2026-05-23 10:00:41.300 | ++ ./stack.sh:configure_ksm:1             :   err_trap
+2026-05-23 10:00:41.400 | stack.sh failed: full log in /opt/stack/logs/stack.sh.log.2026-05-23-100001
+2026-05-23 10:00:41.500 | Killed
+"""
+
+
+def test_phases_are_devstacks_own_lines_with_their_seconds() -> None:
+    ended = datetime(2026, 5, 23, 10, 1, 0, tzinfo=UTC)
+    assert stacklog.phases(SUMMARY, ended) == [
+        ("Installing package prerequisites", 30),
+        ("Starting RabbitMQ", 8),
+        ("Installing OpenStack project source", 20),
+    ]
+    assert stacklog.phases("") == []
+
+
+def test_a_death_is_told_with_its_place_and_the_known_trap() -> None:
+    why = stacklog.failure(DIED, catalog.load().traps)
+    assert (why.where, why.command) == ("/opt/stack/devstack/functions-common:701", "git call failed: [git clone]")
+    assert why.trap is not None
+    assert why.trap.cause == "a git repository could not be cloned"
+    assert "World dumping" not in why.last_lines
+    assert "fatal: repository '/opt/mirror/a' does not exist" in why.last_lines
+
+
+def test_a_failed_command_is_told_and_what_devstack_dumps_afterwards_is_no_reason() -> None:
+    why = stacklog.failure(FAILED, catalog.load().traps)
+    assert (why.where, why.command) == ("lib/host:configure_ksm:20", "sudo tee /sys/kernel/mm/ksm/run")
+    assert why.trap is not None
+    assert "page merging" in why.trap.cause
+
+
+def test_an_unknown_failure_has_no_trap() -> None:
+    why = stacklog.failure("something odd\n", catalog.load().traps)
+    assert (why.where, why.command, why.last_lines, why.trap) == ("", "", "something odd", None)
+
+
+class HereRemote:
+    """Runs a machine's commands on this host, with a systemctl that reads and writes files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.down = path, False
+        stubs = path / "bin"
+        stubs.mkdir()
+        (stubs / "systemctl").write_text(
+            f'#!/bin/sh\necho "$*" >>{path}/calls\ncase $* in *=ActiveState\\ *) head -n 1 {path}/state ;; '
+            f"show*) cat {path}/state ;; "
+            f"restart*) echo activating >{path}/state ;; esac\n"
+        )
+        (stubs / "systemctl").chmod(0o755)
+        (path / "state").write_text("inactive\n")
+        (path / "calls").write_text("")
+
+    def run(self, *argv: Argument, check: bool = True, **_: object) -> Finished:
+        if self.down:
+            raise SshFailed("machine", "reset")
+        env = {"PATH": f"{self.path}/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        done = subprocess.run([str(a) for a in argv], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, done.stderr
+        return Finished(tuple(map(str, argv)), done.returncode, done.stdout, done.stderr, 0.0)
+
+    def script(self, text: str) -> Finished:
+        return self.run("bash", "-euo", "pipefail", "-c", text)
+
+    @property
+    def starts(self) -> int:
+        return (self.path / "calls").read_text().count("restart --no-block")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HereRemote:
+    for name, value in {"LOG": "unit.log", "SUMMARY": "summary", "TOLD": "told"}.items():
+        monkeypatch.setattr(stackrun, name, str(tmp_path / value))
+    monkeypatch.setattr(stackrun, "EVERY", 0.01)
+    monkeypatch.setattr(stackrun, "START", f"rm -f {tmp_path}/told\nsystemctl restart --no-block x\n")
+    return HereRemote(tmp_path)
+
+
+def run_of(here: HereRemote, gone: str | None = None) -> StackRun:
+    return StackRun(here, Home("dev", here.path / "labs"), 5, lambda: gone)  # type: ignore[arg-type]
+
+
+def test_it_is_started_followed_and_fetched_without_secrets(here: HereRemote) -> None:
+    run, seen = run_of(here), []
+    run.home.make()
+    secret = run.home.secrets["devstack"]
+
+    def note(text: str) -> None:
+        seen.append(text)
+        if text == "Installing OpenStack project source":
+            (here.path / "state").write_text("active\nsuccess\n0\n")
+
+    (here.path / "summary").write_text(SUMMARY)
+    (here.path / "unit.log").write_text(f"ADMIN_PASSWORD={secret}\nlast line without end")
+    run.run(note)
+    assert here.starts == 1
+    assert seen[0] == "starting stack.sh"
+    assert run.log.read_text() == "ADMIN_PASSWORD=********\n"
+    assert [name for name, _ in run.home.state["stack.phases"]][-1] == "Installing OpenStack project source"
+
+
+def test_a_run_that_is_under_way_is_only_followed(here: HereRemote) -> None:
+    (here.path / "state").write_text("activating\n")
+    (here.path / "unit.log").write_text("one\n")
+    run = run_of(here)
+    run.home.make()
+    looks: list[str] = []
+
+    def note(text: str) -> None:
+        looks.append(text)
+        with (here.path / "unit.log").open("a") as log:
+            log.write("é two\n")
+        if len(looks) == 3:
+            (here.path / "state").write_text("active\nsuccess\n0\n")
+
+    run.run(note)
+    assert here.starts == 0
+    assert run.log.read_text() == "one\n" + "é two\n" * 3
+
+
+def test_a_failure_that_nobody_saw_is_told_once_and_then_begun_anew(here: HereRemote) -> None:
+    (here.path / "state").write_text("failed\nexit-code\n1\n")
+    (here.path / "summary").write_text(SUMMARY)
+    (here.path / "unit.log").write_text(DIED)
+    run = run_of(here)
+    run.home.make()
+    with pytest.raises(StackFailed) as caught:
+        run.run(lambda _: None)
+    assert here.starts == 0
+    assert caught.value.cause.startswith(
+        "stack.sh failed in its phase 'Installing OpenStack project source' at "
+        "/opt/stack/devstack/functions-common:701, on `git call failed: [git clone]`: a git repository could not"
+    )
+    assert "--mirror=DIR" in caught.value.remedy
+
+    def note(text: str) -> None:
+        if here.starts:
+            (here.path / "state").write_text("active\nsuccess\n0\n")
+
+    run_of(here).run(note)
+    assert here.starts == 1
+
+
+def test_a_lost_connection_is_waited_for_and_a_dead_machine_is_not(here: HereRemote) -> None:
+    (here.path / "state").write_text("activating\n")
+    run = run_of(here)
+    run.home.make()
+    lost: list[str] = []
+
+    def note(text: str) -> None:
+        lost.append(text)
+        here.down = len(lost) < 3
+        if not here.down:
+            (here.path / "state").write_text("active\nsuccess\n0\n")
+
+    run.run(note)
+    assert len(lost) >= 3
+    (here.path / "state").write_text("activating\n")
+
+    def die(text: str) -> None:
+        here.down = True
+
+    with pytest.raises(GaveUp, match="the machine is halted"):
+        run_of(here, "the machine is halted").run(die)
+
+
+# --- what the cloud is afterwards --------------------------------------------------------------------------
+
+
+def test_urls_of_the_catalogue_lead_to_the_published_ports() -> None:
+    ports = {"web": 33001, "database": 33002}
+    assert devstack.published("http://10.99.99.1/compute/v2.1", ports) == "http://127.0.0.1:33001/compute/v2.1"
+    url = devstack.published("http://10.99.99.1:8779/v1.0/$(tenant_id)s", ports)
+    assert devstack.with_project(url, "abc") == "http://127.0.0.1:33002/v1.0/abc"
+    assert devstack.published("http://10.99.99.1:8774/v2.1", ports) == ""
+
+
+def test_the_machines_pip_uses_the_hosts_indexes_but_not_its_files() -> None:
+    listed = (
+        "global.index-url='https://mirror.example/simple'\n"
+        "global.extra-index-url='file:///srv/simple https://two.example/simple'\n"
+        "global.find-links='/srv/wheels'\n"
+        ":env:.cert='/etc/ssl/x'\n"
+    )
+    assert pypi.render(listed) == (
+        "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n"
+        "index-url = https://mirror.example/simple\nextra-index-url = https://two.example/simple\n"
+    )
+
+
+# --- scripts that bash must take, run with stand-ins for what would change a machine ------------------------
+
+
+def test_what_stack_sh_set_by_hand_is_kept_for_boots(tmp_path: Path) -> None:
+    """stack-keep.sh against the words of real tools."""
+    stubs, sys, etc = tmp_path / "bin", tmp_path / "sys", tmp_path / "etc"
+    for folder in (stubs, sys / "br-ex", sys / "trove-mgmt", etc):
+        folder.mkdir(parents=True)
+    for name, mac in (("br-ex", "0e:11:22:33:44:55"), ("trove-mgmt", "fa:16:3e:aa:bb:cc")):
+        (sys / name / "address").write_text(f"{mac}\n")
+        (sys / name / "mtu").write_text("1442\n")
+    tools = {
+        "ip": 'case "$*" in *br-ex*) echo "5: br-ex    inet 172.24.4.1/24 scope global br-ex" ;; '
+        '*trove-mgmt*) echo "6: trove-mgmt    inet 192.168.254.33/24 scope global trove-mgmt" ;; '
+        '*route*) echo "default via 172.18.0.1 dev eth0"; echo "172.31.0.0/26 via 172.24.4.188 dev br-ex" ;; esac',
+        "iptables": 'echo "-P POSTROUTING ACCEPT"; echo "-A POSTROUTING -j DOCKER_POSTROUTING"; '
+        'echo "-A POSTROUTING -s 172.24.4.0/24 -o eth0 -j MASQUERADE"',
+        "systemctl": "echo systemctl $* >&2",
+    }
+    for name, body in tools.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (stubs / name).chmod(0o755)
+    script = (PROJECT / "lab/install/scripts/stack-keep.sh").read_text()
+    script = script.replace("/sys/class/net", str(sys)).replace("/etc/trove-lab", str(etc))
+    env = {"PATH": f"{stubs}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
+    assert "enable --quiet trove-lab-network trove-lab-address" in done.stderr
+    nat = "POSTROUTING -s 172.24.4.0/24 -o eth0 -j MASQUERADE"
+    assert (etc / "network.sh").read_text().splitlines()[2:] == [
+        "sysctl -q -w net.ipv4.ip_forward=1",
+        "ip link set br-ex address 0e:11:22:33:44:55 mtu 1442 up",
+        "ip address replace 172.24.4.1/24 dev br-ex",
+        "ip link set trove-mgmt address fa:16:3e:aa:bb:cc mtu 1442 up",
+        "ip address replace 192.168.254.33/24 dev trove-mgmt",
+        "ip route replace 172.31.0.0/26 via 172.24.4.188",
+        f"iptables -t nat -C {nat} 2>/dev/null || iptables -t nat -A {nat}",
+    ]
+
+
+def test_the_hypervisor_of_containers_configures_nova_through_devstacks_own_functions(tmp_path: Path) -> None:
+    script = f"""
+    set -e
+    STACK_USER=stack NOVA_DIR={tmp_path}/nova NOVA_CONF=nova.conf NOVA_CPU_CONF=/etc/nova/nova-cpu.conf
+    for name in install_package add_user_to_group pip_install restart_service sudo iniset cp; do
+        eval "$name() {{ echo $name \\"\\$@\\"; }}"
+    done
+    is_package_installed() {{ [ "$1" != docker-cli ]; }}
+    type() {{ return 1; }}
+    source {PROJECT}/localconf/hypervisor-docker
+    install_nova_hypervisor; configure_nova_hypervisor; start_nova_hypervisor; stop_nova_hypervisor
+    """
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[:5] == [
+        "install_package docker.io ethtool",
+        "install_package docker-cli",
+        "add_user_to_group stack docker",
+        "pip_install docker",
+        "sudo systemctl enable docker",
+    ]
+    assert f"cp -r /opt/stack/novadriver/docker {tmp_path}/nova/nova/virt/" in said
+    assert "iniset nova.conf DEFAULT compute_driver docker.DockerDriver" in said
+    assert said[-1].endswith("helper_command sudo privsep-helper --config-file /etc/nova/nova-cpu.conf")

@@ -1,0 +1,128 @@
+"""Folders of git mirrors: only the refs that are wanted, refused with the command that mends them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lab import catalog, mirror
+from lab.errors import BadFile, BadValue, GitUnreachable, MirrorLacks
+from lab.waits import silent
+
+RELEASE = catalog.load().release("2026.1")
+GIT = ("git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "init.defaultBranch=master")
+
+
+def git(where: Path, *words: str) -> str:
+    return subprocess.run([*GIT, "-C", where, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A git server's folder with every repository that 2026.1 wants: its branch, another one, a tag on each."""
+    for row in mirror.wanted(RELEASE):
+        repository = tmp_path / "source" / row.repository
+        repository.mkdir(parents=True)
+        git(repository, "init", "--quiet")
+        git(repository, "commit", "--quiet", "--allow-empty", "--message=one")
+        git(repository, "tag", "1.0.0", "--annotate", "--message=1")
+        git(repository, "branch", row.ref)
+        git(repository, "commit", "--quiet", "--allow-empty", "--message=two")
+    return tmp_path / "source"
+
+
+def test_what_a_release_wants() -> None:
+    rows = {(row.repository, row.ref) for row in mirror.wanted(RELEASE)}
+    assert ("openstack/trove", "stable/2026.1") in rows
+    assert ("openstack/requirements", "stable/2026.1") in rows
+    assert not [row for row in rows if "horizon" in row[0]]
+    kilo = mirror.wanted(catalog.load().release("kilo"))
+    assert mirror.Wanted("openstack/devstack", "a631abadde7346b49fab5b2ac16561dff77050d7") in kilo
+
+
+def test_sync_brings_the_refs_and_their_tags_and_nothing_else(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mirror"
+    for _ in range(2):  # again is harmless
+        rows = mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
+    assert all(len(row["commit"]) == 40 for row in rows)
+    mirror.check(folder, RELEASE)
+    nova = folder / "openstack/nova.git"
+    assert git(nova, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/stable/2026.1", "refs/tags/1.0.0"]
+    clone = tmp_path / "clone"
+    # as DevStack's git_clone does it
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", f"{folder}/openstack/nova", clone], check=True)
+    git(clone, "fetch", "--quiet", "origin", "stable/2026.1")
+    git(clone, "checkout", "--quiet", "FETCH_HEAD")
+    assert git(clone, "describe") == "1.0.0"
+
+
+def test_a_mirror_that_lacks_a_ref_is_refused_with_what_brings_it(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mirror"
+    mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
+    git(folder / "openstack/glance.git", "update-ref", "-d", "refs/heads/stable/2026.1")
+    with pytest.raises(MirrorLacks) as caught:
+        mirror.check(folder, RELEASE)
+    assert f"{folder} lacks stable/2026.1 of openstack/glance, which 2026.1 needs." in caught.value.cause
+    assert f"./inv mirror sync --mirror={folder} --release=2026.1" in caught.value.remedy
+    assert [row["repository"] for row in mirror.status(folder, ["2026.1"]) if not row["commit"]] == [
+        "openstack/glance"
+    ]
+
+
+def test_no_folder_and_no_server_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadValue, match="cannot be used"):
+        mirror.check(tmp_path / "nowhere", RELEASE)
+    with pytest.raises(GitUnreachable) as caught:
+        mirror.reachable(str(tmp_path / "nowhere"))
+    assert "does not appear to be a git repository" in caught.value.cause
+    assert "--mirror=DIR" in caught.value.remedy
+
+
+def test_a_mirror_travels_as_one_file(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mirror"
+    mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
+    archive = mirror.export(folder, tmp_path / "mirror.tar")
+    mirror.bring(archive, tmp_path / "there")
+    assert mirror.status(tmp_path / "there", ["2026.1"]) == mirror.status(folder, ["2026.1"])
+    (tmp_path / "bad.tar").write_text("no tar")
+    with pytest.raises(BadFile, match=r"bad\.tar cannot be read"):
+        mirror.bring(tmp_path / "bad.tar", tmp_path / "there")
+
+
+def test_a_commit_that_no_branch_leads_to(tmp_path: Path) -> None:
+    """kilo's DevStack is known by its commit alone."""
+    server = tmp_path / "source/openstack/devstack"
+    server.mkdir(parents=True)
+    git(server, "init", "--quiet")
+    git(server, "commit", "--quiet", "--allow-empty", "--message=one")
+    commit = git(server, "rev-parse", "HEAD")
+    git(server, "config", "uploadpack.allowAnySHA1InWant", "true")
+    git(server, "commit", "--quiet", "--allow-empty", "--amend", "--message=other")
+    mirror._fetch(tmp_path / "m/openstack/devstack.git", str(server), commit, tmp_path / "log")
+    assert mirror.commit(tmp_path / "m", mirror.Wanted("openstack/devstack", commit)) == commit
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("burn", "m", [], "", ""), "sync, status, export, import"),
+        (("sync", "", ["2026.1"], "", ""), "--mirror=DIR"),
+        (("export", "m", [], "", ""), "--archive=FILE"),
+        (("sync", "m", [], "", ""), "--release="),
+    ],
+)
+def test_what_is_left_out_is_asked_for(words: tuple[str, str, list[str], str, str], wanted: str) -> None:
+    with pytest.raises(BadValue) as caught:
+        mirror.command(*words, silent)
+    assert wanted in caught.value.remedy
+
+
+def test_the_command_says_what_the_mirror_has(source: Path, tmp_path: Path) -> None:
+    folder = str(tmp_path / "mirror")
+    rows = mirror.command("sync", folder, ["2026.1"], str(source), "", silent)
+    assert len(rows) == len(mirror.wanted(RELEASE))
+    mirror.command("export", folder, [], "", str(tmp_path / "m.tar"), silent)
+    # without names: the releases that it can serve
+    assert mirror.command("import", str(tmp_path / "two"), [], "", str(tmp_path / "m.tar"), silent) == rows
