@@ -92,7 +92,8 @@ def test_stack_sh_reads_it_as_the_catalog_says(
         if hypervisor != "docker" or release.nova_docker.how != "none":
             assert run(ROWS.distro(release.distros[0]), hypervisor).accepted
     bare = Facts(volumes=False, openvswitch=False, nofile=False, ksm=False)
-    assert run(ROWS.distro(release.distros[0]), facts=bare).accepted
+    for driven in (False, True):
+        assert run(ROWS.distro(release.distros[0]), facts=bare, driven=driven).accepted
     record(
         f"| {release.name} | {release.devstack.ref} | {commit} | {release.trove.ref} | {release.trove.commit} "
         f"| {', '.join(release.distros)} |"
@@ -132,11 +133,26 @@ def _commit(mirror: Path, ref: str, commit: str, name: str) -> str:
 
 
 def _run(
-    release: Release, tree: Path, trove: Path, distro: Distro, hypervisor: str = "qemu", facts: Facts | None = None
+    release: Release,
+    tree: Path,
+    trove: Path,
+    distro: Distro,
+    hypervisor: str = "qemu",
+    facts: Facts | None = None,
+    driven: bool = False,
 ) -> stackhead.Seen:
     """Run the head of stack.sh; if it accepted the distribution, compare all that it read."""
     own = {} if release.network == "nova-network" else ADDRESS
-    spec = Spec(release, distro, "Secret1", "Token2", hypervisor, facts=facts or Facts(), settings=NASTY | own)
+    spec = Spec(
+        release,
+        distro,
+        "Secret1",
+        "Token2",
+        hypervisor,
+        facts=facts or Facts(),
+        settings=NASTY | own,
+        driven=driven,
+    )
     settings = {
         name: value.format(service_token="Token2")
         for row in ROWS.rows(ROWS.settings, release.name, spec.words)
@@ -165,13 +181,14 @@ def _run(
         assert got["repo:trove"] == f"{localconf.GIT_BASE}/openstack/trove"
         assert got["branch:trove"] == release.trove.ref
     if shutil.which("gawk"):
-        options = {
-            f"{name} = {value}"
-            for row in ROWS.rows(ROWS.settings, release.name, spec.words)
-            for name, value in row.set.items()
-            if row.file
-        }
-        assert _options(got.get("file:etc-trove/trove.conf", "")) == options
+        for file in ("trove.conf", "trove-guestagent.conf"):
+            options = {
+                f"{name} = {value}"
+                for row in ROWS.rows(ROWS.settings, release.name, spec.words)
+                for name, value in row.set.items()
+                if row.file == f"/etc/trove/{file}"
+            }
+            assert _options(got.get(f"file:etc-trove/{file}", "")) == options
     return seen
 
 

@@ -1,0 +1,175 @@
+"""stack.sh on a real machine container, with a stand-in for DevStack: prepared, run as a unit, followed, run again.
+
+What is real: the machine, its systemd, the mirror that it sees, SSH, the scripts and the rendered local.conf. What is
+not: the stand-in takes seconds and installs nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab import waits
+from lab.errors import StackFailed
+from lab.home import Home
+from lab.install import stackrun
+from lab.install.devstack import PUBLISHED, DevStack
+from lab.install.stackrun import StackRun
+from lab.machine import Wanted, clean, image
+from lab.machine.docker import DockerMachine
+from lab.mirror import IN_MACHINE
+from lab.remote import Remote
+from lab.settings import LabSpec
+from lab.waits import silent
+
+pytestmark = pytest.mark.integration
+
+SPEC = LabSpec(
+    name="itest-s",
+    provider="docker",
+    distro="debian13",
+    release="2026.1",
+    installer="devstack",
+    hypervisor="docker",
+    install_timeout=120,
+)
+STACK = """#!/bin/bash
+exec 2>&1
+logs=/opt/stack/logs
+say() { echo "$(date '+%F %T.000') | $*"; }
+say "stack.sh log $logs/x" > $logs/summary
+ln -sf $logs/summary $logs/stack.sh.log.summary
+touch .stackenv
+say "+ ./stack.sh:main:10                  :   ADMIN_PASSWORD=$(sed -n 's/^ADMIN_PASSWORD=//p' local.conf)"
+say "user $(id -un), KSM $(ls /sys/kernel/mm/ksm 2>/dev/null | wc -l), $(sudo id -un), $(locale 2>&1 | head -1)"
+say 'Phase one' >> $logs/summary
+sleep 3
+say 'Phase two' >> $logs/summary
+if [ -e /opt/stack/fail ]; then
+    say "+ lib/x:install_x:7                    :   pip install x"
+    say "ERROR: No matching distribution found for x===1"
+    say "++ ./stack.sh:install_x:1               :   err_trap"
+    say "World dumping..."
+    exit 1
+fi
+sleep 3
+say "the end"
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = Home("itest-s", tmp_path_factory.mktemp("labs"))
+    home.make()
+    yield home
+    clean.sweep(home, keep_cache=True, note=silent)
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mirror")
+    repository = folder / "openstack/devstack"
+    (repository / "lib/nova_plugins").mkdir(parents=True)
+    (repository / "lib/nova_plugins/hypervisor-fake").write_text("")
+    for name, text in {"stack.sh": STACK, "unstack.sh": "#!/bin/bash\ntouch /opt/stack/unstacked\n"}.items():
+        (repository / name).write_text(text)
+        (repository / name).chmod(0o755)
+    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for words in (["init", "-q", "-b", "stable/2026.1"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machine(home: Home, mirror: Path) -> DockerMachine:
+    machine = DockerMachine(home, 120)
+    machine.up(
+        Wanted(
+            image=image.base("trixie", silent, home.log("image"), 900),
+            memory=2,
+            cpus=0,
+            disk=5,
+            containers=True,
+            ports=dict(PUBLISHED),
+            mounts={str(mirror): IN_MACHINE},
+        ),
+        silent,
+    )
+    return machine
+
+
+@pytest.fixture(scope="module")
+def remote(machine: DockerMachine) -> Remote:
+    return Remote(machine.address())
+
+
+@pytest.fixture(scope="module")
+def installer(home: Home, machine: DockerMachine, remote: Remote, mirror: Path) -> DevStack:
+    spec = replace(SPEC, mirror=str(mirror))
+    made = DevStack(home, spec, lambda: remote, machine.ports, lambda: None)
+    prepare = made.steps("machine")[0]
+    assert not prepare.done()
+    prepare.run(silent)
+    assert prepare.done()
+    return made
+
+
+@pytest.mark.usefixtures("installer")
+def test_the_machine_is_prepared_as_stack_sh_wants_it(remote: Remote) -> None:
+    conf = remote.run("cat", "/opt/stack/devstack/local.conf").stdout
+    for line in ("GIT_BASE=/opt/mirror", "HOST_IP=10.99.99.1", "VIRT_DRIVER=docker", "network_isolation = False"):
+        assert line in conf
+    assert remote.run("stat", "-c", "%a %U", "/opt/stack/devstack/local.conf").stdout.split() == ["600", "stack"]
+    assert remote.run("cat", "/opt/stack/devstack/lib/nova_plugins/hypervisor-docker").ok
+    assert "10.99.99.1/32" in remote.run("ip", "-o", "address", "show", "dev", "lo").stdout
+    assert remote.run("runuser", "-u", "stack", "--", "sudo", "-n", "id", "-u").stdout.strip() == "0"
+    if "enable_plugin userspace-ovs" in conf:
+        assert remote.run("git", "-C", "/opt/stack/userspace-ovs", "rev-parse", "main").ok
+
+
+def test_it_runs_to_its_end_and_a_second_client_only_follows(installer: DevStack, remote: Remote) -> None:
+    one, two = ([], [])  # type: tuple[list[str], list[str]]
+    first = threading.Thread(target=lambda: StackRun(remote, installer.home, 60, lambda: None).run(one.append))
+    first.start()
+    waits.until("the first phase", lambda: "Phase one" in one, seconds=30, setting="-", every=0.2)
+    run = StackRun(remote, installer.home, 60, lambda: None)
+    run.run(two.append)
+    first.join()
+    assert "starting stack.sh" in one
+    assert "starting stack.sh" not in two
+    assert "Phase two" in two
+    log = run.log.read_text()
+    assert installer.home.secrets["devstack"] not in log
+    assert "ADMIN_PASSWORD=********" in log
+    assert "user stack, KSM 0, root, LANG=en_US.UTF-8" in log
+    assert log.rstrip().endswith("the end")
+    assert [name for name, _ in installer.home.state["stack.phases"]] == ["Phase one", "Phase two"]
+    assert not remote.run("test", "-e", "/opt/stack/unstacked", check=False).ok
+
+
+def test_a_failure_is_explained_and_the_next_run_begins_with_unstack(installer: DevStack, remote: Remote) -> None:
+    remote.run("touch", "/opt/stack/fail")
+    with pytest.raises(StackFailed) as caught:
+        StackRun(remote, installer.home, 60, lambda: None).run(silent)
+    assert "in its phase 'Phase two' at lib/x:install_x:7, on `pip install x`" in caught.value.cause
+    assert "World dumping" not in caught.value.cause
+    assert "PIP_INDEX_URL" in caught.value.remedy
+    remote.run("rm", "/opt/stack/fail")
+    remote.run("rm", "-f", "/opt/stack/unstacked")
+    StackRun(remote, installer.home, 60, lambda: None).run(silent)
+    assert remote.run("test", "-e", "/opt/stack/unstacked", check=False).ok
+
+
+def test_the_unit_does_not_run_at_boot(machine: DockerMachine, remote: Remote) -> None:
+    machine.halt(silent)
+    machine.up(Wanted(image="", memory=2, cpus=0, disk=5), silent)
+    fresh = Remote(machine.address())
+    fresh.run("systemctl", "is-system-running", "--wait", check=False)
+    state = fresh.run("systemctl", "show", "--property=ActiveState", "--value", stackrun.UNIT).stdout.strip()
+    assert state == "inactive"
+    assert "10.99.99.1/32" in fresh.run("ip", "-o", "address", "show", "dev", "lo").stdout
