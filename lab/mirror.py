@@ -64,11 +64,14 @@ def lacking(folder: Path, release: Release) -> list[Wanted]:
 
 
 def check(folder: Path, release: Release) -> None:
-    """Refuse a mirror that cannot serve a release. Raises: BadValue, MirrorLacks."""
+    """Refuse a mirror that cannot serve a release. Raises: BadValue, BadFile, MirrorLacks."""
     if not folder.is_dir() or "," in str(folder):
         raise BadValue("mirror", str(folder), "a folder that ./inv mirror sync made", "flag")
     if missing := lacking(folder, release):
         raise MirrorLacks(folder, [f"{row.ref} of {row.repository}" for row in missing], release.name)
+    for path in folder.rglob("*"):
+        if not path.stat().st_mode & (0o005 if path.is_dir() else 0o004):
+            raise BadFile(path, "the machine's users may not", f"chmod -R a+rX {folder}")
 
 
 def reachable(url: str) -> None:
@@ -79,6 +82,16 @@ def reachable(url: str) -> None:
         process.run("git", "ls-remote", "--exit-code", url, "HEAD", timeout=LOOK_SECONDS)
     except (CommandFailed, TimedOut) as error:
         raise GitUnreachable(url, reason(getattr(error, "last_lines", ""))) from error
+
+
+def head(url: str, ref: str) -> str:
+    """The commit that ``ref`` of a repository leads to at this moment. Raises: GitUnreachable."""
+    try:
+        listed = process.run("git", "ls-remote", "--exit-code", url, f"{ref}^{{}}", ref, timeout=LOOK_SECONDS)
+    except (CommandFailed, TimedOut) as error:
+        raise GitUnreachable(url, reason(getattr(error, "last_lines", "")) or f"it has no {ref}") from error
+    # of an annotated tag the commit behind it, which git names last
+    return listed.stdout.splitlines()[-1].split("\t")[0]
 
 
 def commit(folder: Path, row: Wanted) -> str | None:
@@ -166,7 +179,7 @@ def reason(text: str) -> str:
 def _fetch(repository: Path, url: str, ref: str, log: Path) -> None:
     git = ("git", "--git-dir", repository)
     if not (repository / "HEAD").exists():
-        process.run("git", "init", "--quiet", "--bare", repository, log=log)
+        process.run("git", "init", "--quiet", "--bare", "--shared=all", repository, log=log)
         # a commit that no branch leads to (kilo's DevStack) is asked for by its name
         process.run(*git, "config", "uploadpack.allowAnySHA1InWant", "true")
     try:

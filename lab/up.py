@@ -37,6 +37,8 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
             steps.run([_host(home, merged.spec)], home.state, progress, again)
             work = Work(home, _planned(home, merged).spec)
             home.state["spec"] = settings.to_dict(work.spec)
+            if work.agent:
+                home.state["agent.commit"] = work.agent.commit
             steps.run(work.steps(), home.state, progress, again)
         finally:
             progress.close()

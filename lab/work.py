@@ -10,8 +10,10 @@ from openstack.connection import Connection
 from lab import catalog, cloud, engine, glance, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import images
+from lab.guest.agent import Agent
 from lab.home import Home
 from lab.install.devstack import PUBLISHED, DevStack
+from lab.install.localconf import GIT_BASE
 from lab.install.packages import Packages
 from lab.install.site import PORTS, Site
 from lab.machine import HOSTNAME, Machine, Wanted, image, providers
@@ -39,7 +41,8 @@ class Work:
         self.containers = spec.hypervisor == "docker"
         # the one distribution that there is a guest recipe of; guests need not be what the machine is
         guests = known.distro(known.installers["packages"].distro).codename
-        self.guest = (images.container_guest if self.containers else images.guest)(guests)
+        self.agent = self._agent() if spec.installer == "devstack" else None
+        self.guest = (images.container_guest if self.containers else images.guest)(guests, self.agent)
         self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(guests)
 
     @cached_property
@@ -180,6 +183,13 @@ class Work:
     def _kernel_switches(self) -> bool:
         """Whether the machine's kernel has Open vSwitch at hand; the userspace datapath works everywhere."""
         return self.remote.run("test", "-d", "/sys/module/openvswitch", check=False).ok
+
+    def _agent(self) -> Agent:
+        """The guest agent of the control plane's release; its commit is settled when the lab is first made."""
+        ref = catalog.load().release(self.spec.release).trove.ref
+        source = f"{self.spec.mirror or GIT_BASE}/openstack/trove"
+        commit = self.home.state.get("agent.commit") or mirror.head(source, ref)
+        return Agent(source, ref, commit)
 
     def _gone(self) -> str | None:
         status = self.machine.status()

@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from lab.guest import archive, proof, smoke, trove
+from lab.guest.agent import Agent
 from lab.guest.key import content
 from lab.home import cache
 from lab.machine.rootfs import digest
@@ -114,9 +115,9 @@ class Image:
         write_atomically(self.path.with_suffix(".json"), json.dumps(facts, indent=1))
 
 
-def guest(suite: str) -> Image:
+def guest(suite: str, agent: Agent | None = None) -> Image:
     """The Trove guest: Debian ``suite``, cloud-init, the guest agent, Docker, the datastores' images."""
-    recipe = trove.Recipe(suite)
+    recipe = trove.Recipe(suite, agent)
     return Image(
         "trove-guest",
         recipe.key,
@@ -127,9 +128,9 @@ def guest(suite: str) -> Image:
     )
 
 
-def container_guest(suite: str) -> Image:
+def container_guest(suite: str, agent: Agent | None = None) -> Image:
     """The same guest for Nova's Docker driver: the same root filesystem, without kernel and boot loader."""
-    recipe = trove.Recipe(suite)
+    recipe = trove.Recipe(suite, agent)
     return Image(
         "trove-guest",
         content(recipe.key, Path(archive.__file__)),

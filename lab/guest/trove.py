@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from lab import engine, process
-from lab.guest import archive, datastores
+from lab.guest import agent, archive, datastores
+from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
 from lab.guest.disk import Disk
 from lab.guest.key import content
@@ -28,9 +29,10 @@ CODE = (Path(__file__), Path(__file__).with_name("disk.py"), PROJECT / "images" 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The guest of one Debian suite."""
+    """The guest of one Debian suite; ``agent``: its guest agent, where that is not the suite's own."""
 
     suite: str
+    agent: Agent | None = None
 
     @cached_property
     def datastores(self) -> tuple[Datastore, ...]:
@@ -45,7 +47,8 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Hash of all that it is made from."""
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *(d.key for d in self.datastores), *CODE)
+        own = (self.agent.commit, Path(agent.__file__)) if self.agent else ()
+        return content(FOLDER, json.dumps(asdict(self._rootfs)), *(d.key for d in self.datastores), *CODE, *own)
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
@@ -77,6 +80,9 @@ class Recipe:
         rootfs.make(self._rootfs, root, log, seconds)
         process.run(*process.as_root("cp", "-r", "--no-preserve=all", f"{FOLDER / 'overlay'}/.", root), log=log)
         process.run(*process.as_root("sh", FOLDER / "finish.sh", root), log=log)
+        if self.agent:
+            note(f"putting in the guest agent of Trove {self.agent.ref}")
+            self.agent.install(root, log, seconds)
         note("loading the datastores' images into the guest's Docker")
         archives = {tag: root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar" for tag in tags}
         for tag, file in archives.items():

@@ -12,7 +12,7 @@ from lab.rows import Trap
 LAST_LINES = 15
 _LINE = re.compile(r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:[.|,]\d+)? \| ?(?P<text>.*)$")
 _XTRACE = re.compile(r"^\++ (?P<where>\S+:\S*:\d+)\s*:\s+(?P<command>.*)$")
-_END = re.compile(r"err_trap|exit_trap|^stack\.sh failed: full log in|^Error on exit$")
+_END = re.compile(r"^Error on exit$|^stack\.sh failed: full log in|^\+.*:\s+err_trap$")
 """DevStack's own traps begin here; what they print after it (the whole world's state) is no reason."""
 _ERROR = re.compile(r"^\[ERROR\] (?P<where>\S+) (?P<text>.*)$")
 

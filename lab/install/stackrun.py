@@ -28,7 +28,7 @@ systemctl reset-failed {UNIT} 2>/dev/null || :
 systemctl restart --no-block {UNIT}
 """
 LOOK = r"""
-systemctl show --property=ActiveState,Result,ExecMainStatus --value "$0" | paste -sd' '
+systemctl show --property=ActiveState --value "$0"
 printf '%s\n' "$(tail -n 1 "$1" 2>/dev/null)"
 size=$(stat -c %s "$2" 2>/dev/null || echo 0)
 end=$((size > $3 + 2000000 ? $3 + 2000000 : size))
@@ -47,6 +47,7 @@ class StackRun:
     seconds: float
     gone: Callable[[], str | None]
     _phase: str = field(default="starting", init=False)
+    _said: str = field(default="", init=False)
     _fetched: int = field(default=0, init=False)
     _rest: str = field(default="", init=False)
     _answered: bool = field(default=True, init=False)
@@ -75,10 +76,15 @@ class StackRun:
             fatal=self._lost,
             transient=(SshFailed, TimedOut),
             describe=lambda: self._phase,
-            note=lambda _: note(self._phase),
+            note=lambda _: self._tell(note),
             log=self.log,
         )
         self.home.state["stack.phases"] = [list(row) for row in self._phases()]
+
+    def _tell(self, note: Note) -> None:
+        if self._phase != self._said:
+            self._said = self._phase
+            note(self._phase)
 
     def _state(self) -> str:
         return self.remote.run(
@@ -96,10 +102,9 @@ class StackRun:
         self._fetched = int(fetched)
         self._phase = stacklog.plain(phase).strip() or self._phase
         self._keep(text)
-        word = state.split()[0]
-        if word == "failed":
+        if state == "failed":
             raise self._failed()
-        return word == "active"
+        return state == "active"
 
     def _keep(self, text: str) -> None:
         """Append to our copy in whole lines, so that no secret is cut in two before it is masked."""

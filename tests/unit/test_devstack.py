@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lab.home import PROJECT, Home
 from lab.install import devstack, stacklog, stackrun
 from lab.install.stackrun import StackRun
 from lab.process import Argument, Finished
+from lab.waits import silent
 
 SUMMARY = """\
 2026-05-23 10:00:01.100 | stack.sh log /opt/stack/logs/stack.sh.log.2026-05-23-100001
@@ -22,6 +24,7 @@ SUMMARY = """\
 2026-05-23 10:00:40.900 | Installing OpenStack project source
 """
 DIED = """\
+2026-05-23 10:00:01.000 | + stack.sh:main:558                        :   trap err_trap ERR
 2026-05-23 10:00:41.000 | + functions-common:git_clone:622 :   git_timed clone /opt/mirror/a /opt/stack/a
 2026-05-23 10:00:41.100 | + functions-common:git_timed:697 :   timeout -s SIGINT 0 git clone /opt/mirror/a
 2026-05-23 10:00:41.200 | fatal: repository '/opt/mirror/a' does not exist
@@ -77,7 +80,8 @@ class HereRemote:
     """Runs a machine's commands on this host, with a systemctl that reads and writes files."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.down = path, False
+        self.path, self.looks = path, 0
+        self.before_look: Callable[[int], None] = lambda _: None
         stubs = path / "bin"
         stubs.mkdir()
         (stubs / "systemctl").write_text(
@@ -90,8 +94,9 @@ class HereRemote:
         (path / "calls").write_text("")
 
     def run(self, *argv: Argument, check: bool = True, **_: object) -> Finished:
-        if self.down:
-            raise SshFailed("machine", "reset")
+        if stackrun.LOOK in argv:
+            self.looks += 1
+            self.before_look(self.looks)
         env = {"PATH": f"{self.path}/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
         done = subprocess.run([str(a) for a in argv], env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, done.stderr
@@ -126,7 +131,7 @@ def test_it_is_started_followed_and_fetched_without_secrets(here: HereRemote) ->
     def note(text: str) -> None:
         seen.append(text)
         if text == "Installing OpenStack project source":
-            (here.path / "state").write_text("active\nsuccess\n0\n")
+            (here.path / "state").write_text("active\n")
 
     (here.path / "summary").write_text(SUMMARY)
     (here.path / "unit.log").write_text(f"ADMIN_PASSWORD={secret}\nlast line without end")
@@ -142,22 +147,23 @@ def test_a_run_that_is_under_way_is_only_followed(here: HereRemote) -> None:
     (here.path / "unit.log").write_text("one\n")
     run = run_of(here)
     run.home.make()
-    looks: list[str] = []
+    seen: list[str] = []
 
-    def note(text: str) -> None:
-        looks.append(text)
+    def goes_on(look: int) -> None:
         with (here.path / "unit.log").open("a") as log:
             log.write("é two\n")
-        if len(looks) == 3:
-            (here.path / "state").write_text("active\nsuccess\n0\n")
+        if look == 3:
+            (here.path / "state").write_text("active\n")
 
-    run.run(note)
+    here.before_look = goes_on
+    run.run(seen.append)
     assert here.starts == 0
     assert run.log.read_text() == "one\n" + "é two\n" * 3
+    assert seen == ["starting"], "a phase is told once"
 
 
 def test_a_failure_that_nobody_saw_is_told_once_and_then_begun_anew(here: HereRemote) -> None:
-    (here.path / "state").write_text("failed\nexit-code\n1\n")
+    (here.path / "state").write_text("failed\n")
     (here.path / "summary").write_text(SUMMARY)
     (here.path / "unit.log").write_text(DIED)
     run = run_of(here)
@@ -173,7 +179,7 @@ def test_a_failure_that_nobody_saw_is_told_once_and_then_begun_anew(here: HereRe
 
     def note(text: str) -> None:
         if here.starts:
-            (here.path / "state").write_text("active\nsuccess\n0\n")
+            (here.path / "state").write_text("active\n")
 
     run_of(here).run(note)
     assert here.starts == 1
@@ -183,23 +189,19 @@ def test_a_lost_connection_is_waited_for_and_a_dead_machine_is_not(here: HereRem
     (here.path / "state").write_text("activating\n")
     run = run_of(here)
     run.home.make()
-    lost: list[str] = []
 
-    def note(text: str) -> None:
-        lost.append(text)
-        here.down = len(lost) < 3
-        if not here.down:
-            (here.path / "state").write_text("active\nsuccess\n0\n")
+    def reset_twice(look: int) -> None:
+        if look < 3:
+            raise SshFailed("machine", "reset")
+        (here.path / "state").write_text("active\n")
 
-    run.run(note)
-    assert len(lost) >= 3
+    here.before_look = reset_twice
+    run.run(silent)
+    assert here.looks == 3
     (here.path / "state").write_text("activating\n")
-
-    def die(text: str) -> None:
-        here.down = True
-
+    here.looks = 0
     with pytest.raises(GaveUp, match="the machine is halted"):
-        run_of(here, "the machine is halted").run(die)
+        run_of(here, "the machine is halted").run(silent)
 
 
 # --- what the cloud is afterwards --------------------------------------------------------------------------

@@ -126,3 +126,12 @@ def test_the_command_says_what_the_mirror_has(source: Path, tmp_path: Path) -> N
     mirror.command("export", folder, [], "", str(tmp_path / "m.tar"), silent)
     # without names: the releases that it can serve
     assert mirror.command("import", str(tmp_path / "two"), [], "", str(tmp_path / "m.tar"), silent) == rows
+
+
+def test_a_mirror_that_the_machine_may_not_read_is_refused(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mirror"
+    mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
+    (folder / "openstack/nova.git/HEAD").chmod(0o600)
+    with pytest.raises(BadFile) as caught:
+        mirror.check(folder, RELEASE)
+    assert caught.value.remedy == f"chmod -R a+rX {folder}"

@@ -1,0 +1,38 @@
+"""Trove's guest agent from git: that of the very release of the control plane, on the distribution's libraries."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import process
+
+PACKAGE = "usr/lib/python3/dist-packages/trove"
+"""Where the distribution's package has it; its dependencies, programs and units stay."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A commit of Trove that ``ref`` of the repository ``source`` (a URL or a path) leads to."""
+
+    source: str
+    ref: str
+    commit: str
+
+    def install(self, root: Path, log: Path, seconds: float) -> None:
+        """Put its package in place of the distribution's in the tree ``root``. Raises: CommandFailed, TimedOut."""
+        with tempfile.TemporaryDirectory(dir=root.parent) as name:
+            git = ("git", "--git-dir", f"{name}/git")
+            process.run("git", "init", "--quiet", "--bare", f"{name}/git", log=log)
+            process.run(
+                *git, "fetch", "--quiet", self.source, self.ref,
+                log=log, timeout=seconds, timeout_setting="build_timeout",
+            )  # fmt: skip
+            process.run(*git, "archive", f"--output={name}/trove.tar", self.commit, "trove", log=log)
+            process.run(*process.as_root("rm", "-rf", root / PACKAGE), log=log)
+            target = (root / PACKAGE).parent
+            process.run(
+                *process.as_root("tar", "-x", "--no-same-owner", "-C", target, "-f", f"{name}/trove.tar"), log=log
+            )
+        process.run(*process.as_root("chroot", root, "python3", "-m", "compileall", "-q", f"/{PACKAGE}"), log=log)
