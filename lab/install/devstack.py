@@ -165,7 +165,7 @@ class DevStack:
         return self._target.marked("stacked", self._key)
 
     def _stack(self, note: Note) -> None:
-        StackRun(self.remote(), self.home, self.spec.install_timeout, self.gone).run(note)
+        StackRun(self.remote(), self.home, self._key, self.spec.install_timeout, self.gone).run(note)
         self._target.script("stack-keep.sh")
         self._target.mark("stacked", self._key)
 

@@ -19,11 +19,14 @@ LOG = "/opt/stack/logs/unit.log"
 SUMMARY = "/opt/stack/logs/stack.sh.log.summary"
 TOLD = "/opt/stack/logs/failure-told"
 """Where it is, the failure of the last run was reported: the next command begins anew."""
+BEGUN = "/opt/stack/logs/begun-with"
+"""What the last run was started with: if it ended well while nobody followed it, it need not run again."""
 EVERY = 2.0
 END_BYTES = 400_000
 """How much of the log's end is read for the reason of a failure."""
 START = f"""
 rm -f {LOG} {SUMMARY} {TOLD}
+echo KEY > {BEGUN}
 systemctl reset-failed {UNIT} 2>/dev/null || :
 systemctl restart --no-block {UNIT}
 """
@@ -40,10 +43,14 @@ tail -c "+$(($3 + 1))" "$2" 2>/dev/null | head -c "$((end - $3))"
 
 @dataclass
 class StackRun:
-    """``gone`` says why the machine can no longer answer, or None; ``seconds`` bounds the whole run."""
+    """``key`` names what it is made from; ``gone`` says why the machine can no longer answer, or None.
+
+    ``seconds`` bounds the whole run.
+    """
 
     remote: Remote
     home: Home
+    key: str
     seconds: float
     gone: Callable[[], str | None]
     _phase: str = field(default="starting", init=False)
@@ -62,10 +69,9 @@ class StackRun:
 
         Raises: StackFailed, TimedOut (it goes on; the same command follows it), GaveUp (the machine is gone).
         """
-        state = self._state()
-        if state != "activating" and (state != "failed" or self._told()):
+        if self._wants_start():
             note("starting stack.sh")
-            self.remote.script(START)
+            self.remote.script(START.replace("KEY", self.key))
         self.log.write_text("")
         waits.until(
             "stack.sh",
@@ -86,13 +92,15 @@ class StackRun:
             self._said = self._phase
             note(self._phase)
 
-    def _state(self) -> str:
-        return self.remote.run(
-            "systemctl", "show", "--property=ActiveState", "--value", UNIT, check=False
-        ).stdout.strip()
-
-    def _told(self) -> bool:
-        return self.remote.run("test", "-e", TOLD, check=False).ok
+    def _wants_start(self) -> bool:
+        """Not while it runs, nor when it has ended and the end is still to be told."""
+        asked = self.remote.run("systemctl", "show", "--property=ActiveState", "--value", UNIT, check=False)
+        state = asked.stdout.strip()
+        if state == "active":
+            return self.remote.run("cat", BEGUN, check=False).stdout.strip() != self.key
+        if state == "failed":
+            return self.remote.run("test", "-e", TOLD, check=False).ok
+        return state != "activating"
 
     def _ended(self) -> bool:
         self._answered = False

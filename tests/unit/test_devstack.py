@@ -112,15 +112,17 @@ class HereRemote:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HereRemote:
-    for name, value in {"LOG": "unit.log", "SUMMARY": "summary", "TOLD": "told"}.items():
+    for name, value in {"LOG": "unit.log", "SUMMARY": "summary", "TOLD": "told", "BEGUN": "begun"}.items():
         monkeypatch.setattr(stackrun, name, str(tmp_path / value))
     monkeypatch.setattr(stackrun, "EVERY", 0.01)
-    monkeypatch.setattr(stackrun, "START", f"rm -f {tmp_path}/told\nsystemctl restart --no-block x\n")
+    monkeypatch.setattr(
+        stackrun, "START", f"rm -f {tmp_path}/told\necho KEY >{tmp_path}/begun\nsystemctl restart --no-block x\n"
+    )
     return HereRemote(tmp_path)
 
 
 def run_of(here: HereRemote, gone: str | None = None) -> StackRun:
-    return StackRun(here, Home("dev", here.path / "labs"), 5, lambda: gone)  # type: ignore[arg-type]
+    return StackRun(here, Home("dev", here.path / "labs"), "key1", 5, lambda: gone)  # type: ignore[arg-type]
 
 
 def test_it_is_started_followed_and_fetched_without_secrets(here: HereRemote) -> None:
@@ -160,6 +162,23 @@ def test_a_run_that_is_under_way_is_only_followed(here: HereRemote) -> None:
     assert here.starts == 0
     assert run.log.read_text() == "one\n" + "é two\n" * 3
     assert seen == ["starting"], "a phase is told once"
+
+
+@pytest.mark.parametrize(("key", "starts"), [("key1", 0), ("key0", 1)])
+def test_one_that_ended_well_unseen_runs_again_only_if_it_was_of_something_else(
+    here: HereRemote, key: str, starts: int
+) -> None:
+    def ends(_: int) -> None:
+        (here.path / "state").write_text("active\n")
+
+    ends(0)
+    (here.path / "begun").write_text(f"{key}\n")
+    here.before_look = ends
+    run = run_of(here)
+    run.home.make()
+    run.run(silent)
+    assert here.starts == starts
+    assert (here.path / "begun").read_text() == "key1\n"
 
 
 def test_a_failure_that_nobody_saw_is_told_once_and_then_begun_anew(here: HereRemote) -> None:
