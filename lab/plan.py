@@ -47,7 +47,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     provider = _provider(spec, facts)
     known = catalog.load()
     installer = Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
-    distro = Choice("distro", "debian13", "the distribution whose packages the installer is proven with")
+    distro = _distro(known, spec, provider.value)
     chosen = {c.setting: c for c in (provider, installer, distro)}
     value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
     release = _release(known, value["distro"], value["installer"])
@@ -81,6 +81,14 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         decided.hypervisor if decided.installer == "devstack" else "",
     )
     return Plan(decided, tuple(choices))
+
+
+def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
+    if spec.installer != "devstack" or spec.release == AUTO:
+        return Choice("distro", "debian13", "the distribution whose packages the installer is proven with")
+    wanted = known.release(spec.release)
+    fit = [name for name in wanted.distros if provider in known.distro(name).providers]
+    return Choice("distro", (*fit, *wanted.distros)[0], f"the first that stack.sh of {wanted.name} takes")
 
 
 def _release(known: Catalog, distro: str, installer: str) -> Choice:

@@ -80,3 +80,23 @@ def test_no_provider_at_all_tells_why_of_each() -> None:
         choose(facts)
     for why in ("no engine", "no libvirt"):
         assert why in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("asked", "distro", "release"),
+    [
+        ({}, "debian13", "2026.1"),
+        ({"release": "2025.2"}, "debian12", "2025.2"),
+        ({"distro": "debian12"}, "debian12", "2026.1"),
+    ],
+)
+def test_devstack_takes_the_newest_release_and_a_distribution_that_goes_with_it(
+    asked: dict[str, str], distro: str, release: str
+) -> None:
+    chosen = choose(installer="devstack", **asked)
+    assert (chosen["distro"][0], chosen["release"][0]) == (distro, release)
+
+
+def test_devstack_refuses_a_hypervisor_that_the_release_has_no_driver_for() -> None:
+    with pytest.raises(Unsupported, match="no Nova driver for Docker in 2024.1"):
+        choose(installer="devstack", release="2024.1", hypervisor="docker")
