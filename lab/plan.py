@@ -51,7 +51,9 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     chosen = {c.setting: c for c in (provider, installer, distro)}
     value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
     release = _release(known, value["distro"], value["installer"])
-    hypervisor = _hypervisor(facts, value["provider"])
+    named = spec.release if spec.release != AUTO else release.value
+    containers = value["installer"] == "packages" or known.release(named).nova_docker.how == "lab"
+    hypervisor = _hypervisor(facts, value["provider"], containers)
     choices = []
     for choice in (provider, distro, release, installer, hypervisor):
         asked = getattr(spec, choice.setting)
@@ -119,9 +121,9 @@ def _provider(spec: LabSpec, facts: Facts) -> Choice:
     )
 
 
-def _hypervisor(facts: Facts, provider: str) -> Choice:
+def _hypervisor(facts: Facts, provider: str, containers: bool) -> Choice:
     if facts.kvm[0]:
         return Choice("hypervisor", "kvm", facts.kvm[1])
-    if provider == "docker":
+    if provider == "docker" and containers:
         return Choice("hypervisor", "docker", f"containers start in seconds; no KVM: {facts.kvm[1]}")
     return Choice("hypervisor", "qemu", f"no KVM: {facts.kvm[1]}")

@@ -98,5 +98,10 @@ def test_devstack_takes_the_newest_release_and_a_distribution_that_goes_with_it(
 
 
 def test_devstack_refuses_a_hypervisor_that_the_release_has_no_driver_for() -> None:
-    with pytest.raises(Unsupported, match="no Nova driver for Docker in 2024.1"):
+    with pytest.raises(Unsupported, match=r"no Nova driver for Docker in 2024\.1"):
         choose(installer="devstack", release="2024.1", hypervisor="docker")
+
+
+def test_devstack_without_that_driver_emulates() -> None:
+    assert choose(installer="devstack", release="2024.1")["hypervisor"][0] == "qemu"
+    assert choose(installer="devstack", release="2025.1")["hypervisor"][0] == "docker"
