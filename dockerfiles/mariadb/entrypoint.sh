@@ -39,6 +39,7 @@ FLUSH PRIVILEGES;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$quoted';
 CREATE USER 'root'@'%' IDENTIFIED BY '$quoted';
 GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;
+CREATE USER 'database'@'localhost' IDENTIFIED VIA unix_socket;
 SQL
     set -- "$@" "--init-file=$init"
 fi
