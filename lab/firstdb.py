@@ -135,15 +135,7 @@ class FirstDatabase:
             )
         self.home.state[self._key] = {"id": instance, "name": name}
         seen = trove.wait_active(instance, seconds=self.spec.database_timeout, note=note)
-        # Trove 25 keeps what it knows of ports, also that there were none yet (its commit 25dde62d names this)
-        addresses = waits.until(
-            "the instance's address",
-            lambda: trove.instance(instance).get("addresses"),
-            seconds=self.spec.service_timeout,
-            setting="service_timeout",
-            note=note,
-        )
-        address = next(a["address"] for a in addresses)
+        address = next(a["address"] for a in seen["addresses"])
         self.home.state[self._key] = {
             "id": instance,
             "name": name,

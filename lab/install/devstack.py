@@ -28,6 +28,7 @@ from lab.install.stackrun import StackRun
 from lab.install.target import Target
 from lab.machine import keys
 from lab.remote import Remote
+from lab.rows import listed
 from lab.settings import LabSpec
 from lab.steps import Step
 from lab.waits import Note
@@ -38,8 +39,6 @@ PUBLISHED: Mapping[str, int] = {WEB: 80, **PORTS}
 FOLDER = PROJECT / "localconf"
 INSTANCES = "/opt/stack/data/nova/instances"
 REGION = "RegionOne"
-FIRST = "2023.2"
-"""The first release whose rows in the catalog know a driven stack.sh; see ``when = ["driven"]``."""
 PLUGIN_FILES = "/opt/stack"
 ADDRESS, NETWORK = (f"etc/systemd/system/trove-lab-{name}.service" for name in ("address", "network"))
 COMPUTE = "etc/systemd/system/nova-compute.service.d/trove-lab.conf"
@@ -117,6 +116,8 @@ class DevStack:
         names = [ADDRESS, NETWORK]
         names += render.CONTAINERS_ONLY if docker else render.USERSPACE_ONLY if userspace else ()
         files = render.render(site, self.home.secrets, names)
+        patch = PROJECT / "dockerfiles/machine/patches/trove-delete-without-cinder.patch"
+        files.append(File(f"{localconf.PATCHES}/{patch.name}", patch.read_text(), "root", 0o644))
         if docker:
             unit = render.render(site, self.home.secrets, [COMPUTE])[0]
             files.append(dataclasses.replace(unit, path=f"/{COMPUTE}".replace("nova-compute", "devstack@n-cpu")))
@@ -230,10 +231,11 @@ def check(spec: LabSpec) -> None:
     """
     rows = catalog.load()
     release = rows.release(spec.release)
-    if rows.rows(rows.settings, release.name, frozenset({"driven"})) == rows.rows(rows.settings, release.name):
+    if not rows.distro(spec.distro).container:
+        theirs = listed(d.name for d in rows.distros if d.container)
         raise Unsupported(
-            f"The lab does not drive stack.sh of {release.name}.",
-            f"It does from {FIRST} on; ./inv render writes the local.conf for {release.name}.",
+            f"The lab makes no machine of {spec.distro}; it would drive stack.sh on {theirs}.",
+            f"./inv render --distro={spec.distro} --release={spec.release} writes local.conf for a machine of yours.",
         )
     if spec.mirror:
         if spec.provider != "docker":

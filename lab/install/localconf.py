@@ -24,6 +24,8 @@ from lab.state import write_atomically
 
 GIT_BASE = "https://opendev.org"
 TEMPLATES = PROJECT / "localconf"
+PATCHES = "/opt/stack/patches"
+"""Where the lab's patches lie on the machine."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*|https?_proxy|no_proxy")
 _SHELL_OWN = frozenset({"BASHOPTS", "BASHPID", "EUID", "IFS", "PATH", "PPID", "SHELLOPTS", "UID"})
 _URL = re.compile(r"(https?|git|ssh|file)://[\w.@:/~%+-]+|/[\w.@:/~%+-]*")
@@ -72,11 +74,13 @@ class Spec:
 
     @property
     def given(self) -> dict[str, str]:
-        """What stands for ``{service_token}``, ``{git_base}`` and ``{nova_docker}`` in the catalog's rows."""
+        """What stands for ``{service_token}``, ``{git_base}``, ``{trove}`` and so on in the catalog's rows."""
         return {
             "service_token": self.service_token,
             "git_base": self.git_base.rstrip("/"),
             "nova_docker": self.release.nova_docker.ref,
+            "trove": self.release.trove.ref,
+            "patches": PATCHES,
         }
 
 

@@ -62,6 +62,20 @@ say "the end"
 """
 
 
+MODELS = """\
+                            {'instance_id': self.id, 'vm_id': self.server_id})
+
+        # Cinder volume.
+        vols = self.volume_client.volumes.list(
+            search_opts={'name': f'trove-{self.id}'})
+        for vol in vols:
+            LOG.info(f"Deleting volume {vol.id} for instance {self.id}")
+
+            try:
+"""
+"""Where the patch for deletion without Cinder goes."""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     home = Home("itest-s", tmp_path_factory.mktemp("labs"))
@@ -73,16 +87,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mirror")
-    repository = folder / "openstack/devstack"
-    (repository / "lib/nova_plugins").mkdir(parents=True)
-    (repository / "lib/nova_plugins/hypervisor-fake").write_text("")
-    for name, text in {"stack.sh": STACK, "unstack.sh": "#!/bin/bash\ntouch /opt/stack/unstacked\n"}.items():
-        (repository / name).write_text(text)
-        (repository / name).chmod(0o755)
-    git = ["git", "-C", str(repository), "-c", "user.name=x", "-c", "user.email=x@x"]
+    _repository(
+        folder / "openstack/devstack",
+        {
+            "stack.sh": STACK,
+            "unstack.sh": "#!/bin/bash\ntouch /opt/stack/unstacked\n",
+            "lib/nova_plugins/hypervisor-fake": "",
+        },
+    )
+    _repository(folder / "openstack/trove", {"trove/instance/models.py": MODELS})
+    return folder
+
+
+def _repository(path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+        (path / name).chmod(0o755)
+    git = ["git", "-C", str(path), "-c", "user.name=x", "-c", "user.email=x@x"]
     for words in (["init", "-q", "-b", "stable/2026.1"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *words], check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +152,8 @@ def test_the_machine_is_prepared_as_stack_sh_wants_it(remote: Remote) -> None:
     assert remote.run("cat", "/opt/stack/devstack/lib/nova_plugins/hypervisor-docker").ok
     assert "10.99.99.1/32" in remote.run("ip", "-o", "address", "show", "dev", "lo").stdout
     assert remote.run("runuser", "-u", "stack", "--", "sudo", "-n", "id", "-u").stdout.strip() == "0"
+    models = remote.run("cat", "/opt/stack/trove/trove/instance/models.py").stdout
+    assert (") if self.volume_support else []" in models) == ("trove_volume_support = False" in conf)
     if "enable_plugin userspace-ovs" in conf:
         assert remote.run("git", "-C", "/opt/stack/userspace-ovs", "rev-parse", "main").ok
 

@@ -6,15 +6,17 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab import catalog, pypi
-from lab.errors import GaveUp, SshFailed, StackFailed
+from lab.errors import GaveUp, GitUnreachable, MirrorLacks, SshFailed, StackFailed, Unsupported
 from lab.home import PROJECT, Home
 from lab.install import devstack, stacklog, stackrun
 from lab.install.stackrun import StackRun
 from lab.process import Argument, Finished
+from lab.settings import LabSpec
 from lab.waits import silent
 
 SUMMARY = """\
@@ -221,6 +223,36 @@ def test_a_lost_connection_is_waited_for_and_a_dead_machine_is_not(here: HereRem
     here.looks = 0
     with pytest.raises(GaveUp, match="the machine is halted"):
         run_of(here, "the machine is halted").run(silent)
+
+
+# --- what is refused before anything is made ---------------------------------------------------------------
+
+
+def asked(**more: str) -> LabSpec:
+    chosen: dict[str, Any] = {
+        "provider": "docker",
+        "distro": "debian13",
+        "release": "2026.1",
+        "installer": "devstack",
+        **more,
+    }
+    return LabSpec(hypervisor="qemu", **chosen)
+
+
+def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported) as caught:
+        devstack.check(asked(provider="libvirt", distro="ubuntu2404"))
+    assert caught.value.remedy.startswith("./inv render --distro=ubuntu2404 --release=2026.1 ")
+    with pytest.raises(Unsupported, match="not brought into machines of provider libvirt"):
+        devstack.check(asked(provider="libvirt", mirror=str(tmp_path)))
+    with pytest.raises(MirrorLacks, match=r"lacks stable/2026\.1 of openstack/cinder"):
+        devstack.check(asked(mirror=str(tmp_path)))
+
+
+def test_a_git_server_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(devstack, "GIT_BASE", str(tmp_path / "nowhere"))
+    with pytest.raises(GitUnreachable, match="nowhere/openstack/devstack"):
+        devstack.check(asked())
 
 
 # --- what the cloud is afterwards --------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_no_provider_at_all_tells_why_of_each() -> None:
     ],
 )
 def test_devstack_takes_the_newest_release_and_a_distribution_that_goes_with_it(
-    asked: dict[str, str], distro: str, release: str
+    asked: dict[str, Any], distro: str, release: str
 ) -> None:
     chosen = choose(installer="devstack", **asked)
     assert (chosen["distro"][0], chosen["release"][0]) == (distro, release)
