@@ -53,6 +53,8 @@ TOOLS = (
     Tool("guest", "qemu-img", "qemu-utils", "qemu-img"),
     Tool("guest", "qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
     Tool("guest", "mke2fs", "e2fsprogs", "e2fsprogs"),
+    # the guest agent of the release, and mirrors
+    Tool("devstack", "git", "git", "git"),
     Tool("tests", "shellcheck", "shellcheck", "ShellCheck"),
     Tool("tests", "mariadb", "mariadb-client-core", "mariadb"),
     # a file system with snapshots in a file, for databases on demand

@@ -87,9 +87,11 @@ def reachable(url: str) -> None:
 def head(url: str, ref: str) -> str:
     """The commit that ``ref`` of a repository leads to at this moment. Raises: GitUnreachable."""
     try:
-        listed = process.run("git", "ls-remote", "--exit-code", url, f"{ref}^{{}}", ref, timeout=LOOK_SECONDS)
+        names = (f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}")
+        listed = process.run("git", "ls-remote", "--exit-code", url, *names, timeout=LOOK_SECONDS)
     except (CommandFailed, TimedOut) as error:
-        raise GitUnreachable(url, reason(getattr(error, "last_lines", "")) or f"it has no {ref}") from error
+        said = getattr(error, "last_lines", "")
+        raise GitUnreachable(url, reason(said) if said else f"it has no {ref}") from error
     # of an annotated tag the commit behind it, which git names last
     return listed.stdout.splitlines()[-1].split("\t")[0]
 

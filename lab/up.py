@@ -58,7 +58,7 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
         merged = _repeated(merged, manifest.read(Path(from_manifest)))
     home = Home(merged.spec.name)
     decided = _planned(home, merged)
-    lacking = host.missing(providers.NEEDS[decided.spec.provider])
+    lacking = host.missing(_needs(decided.spec))
     there = not lacking and engine.usable() is None and (home.path / "state.json").exists()
     return {
         "choices": [dataclasses.asdict(choice) for choice in decided.choices],
@@ -72,13 +72,18 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
 
 def _host(home: Home, spec: LabSpec) -> Step:
     """What this host lacks for the provider that was asked for, or for the first choice."""
-    needs = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
+    needs = _needs(spec)
     return Step(
         "host",
         "install what this host lacks",
         lambda: not host.missing(needs) and engine.usable() is None,
         lambda note: host.ensure(needs, note, home.log("host"), spec.install),
     )
+
+
+def _needs(spec: LabSpec) -> tuple[str, ...]:
+    parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
+    return (*parts, "devstack") if spec.installer == "devstack" else parts
 
 
 def _planned(home: Home, merged: Merged) -> Plan:

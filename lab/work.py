@@ -9,11 +9,10 @@ from openstack.connection import Connection
 
 from lab import catalog, cloud, engine, glance, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
-from lab.guest import images
-from lab.guest.agent import Agent
-from lab.home import Home
+from lab.guest import agent, images
+from lab.guest.key import content
+from lab.home import PROJECT, Home
 from lab.install.devstack import PUBLISHED, DevStack
-from lab.install.localconf import GIT_BASE
 from lab.install.packages import Packages
 from lab.install.site import PORTS, Site
 from lab.machine import HOSTNAME, Machine, Wanted, image, providers
@@ -28,6 +27,8 @@ from lab.waits import Note
 GUEST = "trove-guest"
 GUEST_TAG = "trove"
 """Glance's tag on guest images; datastore versions name it."""
+DEVSTACK_SOURCES = (PROJECT / "localconf", *sorted((PROJECT / "novadriver").rglob("docker/*.py")), catalog.FILE)
+"""What decides how stack.sh made a cloud, beside the code of the installer."""
 
 
 class Work:
@@ -41,7 +42,7 @@ class Work:
         self.containers = spec.hypervisor == "docker"
         # the one distribution that there is a guest recipe of; guests need not be what the machine is
         guests = known.distro(known.installers["packages"].distro).codename
-        self.agent = self._agent() if spec.installer == "devstack" else None
+        self.agent = agent.of(home, spec) if spec.installer == "devstack" else None
         self.guest = (images.container_guest if self.containers else images.guest)(guests, self.agent)
         self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(guests)
 
@@ -184,13 +185,6 @@ class Work:
         """Whether the machine's kernel has Open vSwitch at hand; the userspace datapath works everywhere."""
         return self.remote.run("test", "-d", "/sys/module/openvswitch", check=False).ok
 
-    def _agent(self) -> Agent:
-        """The guest agent of the control plane's release; its commit is settled when the lab is first made."""
-        ref = catalog.load().release(self.spec.release).trove.ref
-        source = f"{self.spec.mirror or GIT_BASE}/openstack/trove"
-        commit = self.home.state.get("agent.commit") or mirror.head(source, ref)
-        return Agent(source, ref, commit)
-
     def _gone(self) -> str | None:
         status = self.machine.status()
         return None if status == "running" else f"the machine is {status}"
@@ -215,8 +209,10 @@ class Work:
         return None
 
     def _warm_tag(self) -> str:
-        stack = (self.spec.release, "mirror" * bool(self.spec.mirror)) if self.spec.installer == "devstack" else ()
-        return warm.tag(self.home, self._image_tag(), self.guest.key, self.smoke_image.key, *stack)
+        made_of = [self._image_tag(), self.guest.key, self.smoke_image.key]
+        if self.spec.installer == "devstack":
+            made_of += [self.spec.release, "mirror" * bool(self.spec.mirror), content(*DEVSTACK_SOURCES)]
+        return warm.tag(self.home, *made_of)
 
     def _build_machine_image(self, note: Note) -> None:
         image.machine(self.home, self.suite, self._layer, note, self.spec.build_timeout)

@@ -6,7 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import process
+from lab import catalog, mirror, process
+from lab.home import Home
+from lab.install.localconf import GIT_BASE
+from lab.settings import LabSpec
 
 PACKAGE = "usr/lib/python3/dist-packages/trove"
 """Where the distribution's package has it; its dependencies, programs and units stay."""
@@ -36,3 +39,13 @@ class Agent:
                 *process.as_root("tar", "-x", "--no-same-owner", "-C", target, "-f", f"{name}/trove.tar"), log=log
             )
         process.run(*process.as_root("chroot", root, "python3", "-m", "compileall", "-q", f"/{PACKAGE}"), log=log)
+
+
+def of(home: Home, spec: LabSpec) -> Agent:
+    """The agent of the control plane's release; which commit that is was settled when the lab was first made.
+
+    Raises: GitUnreachable.
+    """
+    ref = catalog.load().release(spec.release).trove.ref
+    source = f"{spec.mirror or GIT_BASE}/openstack/trove"
+    return Agent(source, ref, home.state.get("agent.commit") or mirror.head(source, ref))

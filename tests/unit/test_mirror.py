@@ -9,6 +9,9 @@ import pytest
 
 from lab import catalog, mirror
 from lab.errors import BadFile, BadValue, GitUnreachable, MirrorLacks
+from lab.guest import agent, trove
+from lab.home import Home
+from lab.settings import LabSpec
 from lab.waits import silent
 
 RELEASE = catalog.load().release("2026.1")
@@ -135,3 +138,23 @@ def test_a_mirror_that_the_machine_may_not_read_is_refused(source: Path, tmp_pat
     with pytest.raises(BadFile) as caught:
         mirror.check(folder, RELEASE)
     assert caught.value.remedy == f"chmod -R a+rX {folder}"
+
+
+def test_the_commit_of_a_branch_or_tag_is_asked_from_the_repository_itself(source: Path) -> None:
+    trove = source / "openstack/trove"
+    assert mirror.head(str(trove), "stable/2026.1") == git(trove, "rev-parse", "stable/2026.1")
+    assert mirror.head(str(trove), "1.0.0") == git(trove, "rev-parse", "1.0.0^{commit}"), "the commit, not the tag"
+    with pytest.raises(GitUnreachable, match=r"it has no 9\.9"):
+        mirror.head(str(trove), "9.9")
+
+
+def test_the_guest_agent_is_the_releases_own_and_settled_once(source: Path, tmp_path: Path) -> None:
+    home = Home("x", tmp_path / "labs")
+    spec = LabSpec(installer="devstack", release="2026.1", mirror=str(source))
+    first = agent.of(home, spec)
+    assert first.commit == git(source / "openstack/trove", "rev-parse", "stable/2026.1")
+    home.make()
+    home.state["agent.commit"] = "0" * 40
+    assert agent.of(home, spec).commit == "0" * 40
+    with_agent, plain = (trove.Recipe("trixie", a).key for a in (first, None))
+    assert with_agent != plain
