@@ -54,7 +54,7 @@ LOOKS_SECRET = re.compile(
 GATHER = r"""
 cd /
 find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
-     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq \
+     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq var/log/apache2 \
      -type f -size +0 2>/dev/null || true
 """
 

@@ -35,6 +35,7 @@ def write(home: Home, spec: LabSpec, made_of: Mapping[str, str], remote: Remote)
         "artefacts": dict(made_of),
         "packages": dict(row.split(" ", 1) for row in rows if " " in row),
         "seconds": {name: step["seconds"] for name, step in home.state.steps.items() if step["status"] == "done"},
+        "stack.sh": dict(home.state.get("stack.phases", [])),
     }
     path = home.path / "manifest.json"
     write_atomically(path, json.dumps(data, indent=1, sort_keys=True))

@@ -1,0 +1,71 @@
+"""A whole lab by DevStack from a folder of git mirrors: ``LAB_GIT_MIRROR=DIR`` (what ./inv mirror sync made).
+
+About a quarter of an hour on two cores. ``LAB_RELEASE`` is another release than the newest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lab import cloud, waits
+from lab.home import Home
+from lab.trove import Trove
+from tests.e2e.conftest import Lab
+
+NAME = "e2e-ds"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Its client is killed while stack.sh runs; the machine goes on, and the next client only follows."""
+    mirror = os.environ.get("LAB_GIT_MIRROR")
+    if not mirror:
+        pytest.skip("no git mirrors at hand: set LAB_GIT_MIRROR to what ./inv mirror sync made")
+    lab = Lab(NAME)
+    wanted = ["--installer=devstack", f"--mirror={mirror}"]
+    if release := os.environ.get("LAB_RELEASE"):
+        wanted.append(f"--release={release}")
+    lab.inv("destroy", f"--name={NAME}", check=False)
+    lab.up(*wanted, kill_in="stack")
+    notes = [e["text"] for e in lab.up() if e["event"] == "note" and e["step"] == "stack"]
+    assert "starting stack.sh" not in notes
+    yield lab
+    lab.inv("destroy", f"--name={NAME}", check=False)
+
+
+def test_it_ends_as_the_other_installer_does(lab: Lab) -> None:
+    status = lab.ask("status")
+    (instance,) = status["instances"]
+    assert instance["status"] in {"ACTIVE", "HEALTHY"}
+    assert set(status["services"]) == {"identity", "image", "compute", "network", "placement", "database"}
+    assert all(word.startswith("answers") for word in status["services"].values())
+    assert set(status["agents"].values()) == {"up"}
+    assert status["drift"] == []
+
+
+def test_devstacks_phases_are_told_and_kept(lab: Lab) -> None:
+    phases = dict(lab.state["stack.phases"])
+    assert phases["Starting Keystone"] > 0
+    assert "Starting Trove" in phases
+
+
+def test_up_on_a_running_lab_changes_nothing(lab: Lab) -> None:
+    before = lab.state
+    assert {e["status"] for e in lab.up() if e["event"] == "finished"} == {"kept"}
+    assert lab.state == before
+
+
+def test_the_machine_comes_back_with_its_networks_and_its_database(lab: Lab) -> None:
+    lab.inv("halt", f"--name={NAME}")
+    lab.up()
+    assert set(lab.ask("status")["agents"].values()) == {"up"}
+
+
+def test_an_instance_can_be_deleted_though_there_is_no_cinder(lab: Lab) -> None:
+    trove = Trove(cloud.connect(Home(NAME).clouds_yaml, "demo"))
+    (instance,) = trove.instances()
+    trove.delete(instance["id"])
+    waits.until("it to be gone", lambda: not trove.instances(), seconds=120, setting="-")
