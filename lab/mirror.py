@@ -69,7 +69,7 @@ def check(folder: Path, release: Release) -> None:
         raise BadValue("mirror", str(folder), "a folder that ./inv mirror sync made", "flag")
     if missing := lacking(folder, release):
         raise MirrorLacks(folder, [f"{row.ref} of {row.repository}" for row in missing], release.name)
-    for path in folder.rglob("*"):
+    for path in (folder, *folder.rglob("*")):
         if not path.stat().st_mode & (0o005 if path.is_dir() else 0o004):
             raise BadFile(path, "the machine's users may not", f"chmod -R a+rX {folder}")
 

@@ -87,6 +87,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mirror")
+    folder.chmod(0o755)  # pytest's own are closed to others, and stack is one
     _repository(
         folder / "openstack/devstack",
         {
