@@ -135,7 +135,6 @@ def sync(folder: Path, names: list[str], source: str, note: Note, log: Path) -> 
     Raises: GitUnreachable, DiskFull, Unsupported (no such release).
     """
     releases = [catalog.load().release(name) for name in names]
-    folder.mkdir(parents=True, exist_ok=True)
     for row in sorted({row for release in releases for row in wanted(release)}, key=lambda row: row.repository):
         note(f"{row.repository} {row.ref}")
         _fetch(folder / f"{row.repository}.git", f"{source.rstrip('/')}/{row.repository}", row.ref, log)
@@ -180,6 +179,9 @@ def reason(text: str) -> str:
 
 def _fetch(repository: Path, url: str, ref: str, log: Path) -> None:
     git = ("git", "--git-dir", repository)
+    for path in (repository.parent.parent, repository.parent):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)  # whatever our umask is: those who clone on the machine are others
     if not (repository / "HEAD").exists():
         process.run("git", "init", "--quiet", "--bare", "--shared=all", repository, log=log)
         # a commit that no branch leads to (kilo's DevStack) is asked for by its name
@@ -190,7 +192,8 @@ def _fetch(repository: Path, url: str, ref: str, log: Path) -> None:
         # tags that lead to what is fetched come along: pbr tells versions from them
         full = known[0] if known else ref
         into = full if known else f"refs/heads/lab-{ref}"
-        process.run(*git, "fetch", "--force", url, f"+{full}:{into}", log=log, timeout=FETCH_SECONDS)
+        fetch = ("fetch", "--force", "--no-write-fetch-head", url, f"+{full}:{into}")
+        process.run(*git, *fetch, log=log, timeout=FETCH_SECONDS, timeout_setting="the fetch's own limit")
     except CommandFailed as error:
         raise GitUnreachable(url, reason(error.last_lines)) from error
     process.run(*git, "symbolic-ref", "HEAD", into if into.startswith("refs/heads/") else f"refs/heads/{ref}")

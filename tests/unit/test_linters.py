@@ -27,6 +27,8 @@ def test_python(command: list[str]) -> None:
 def test_shell() -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("shellcheck is not installed")
-    scripts = [ROOT / "inv", ROOT / ".ci/run", *ROOT.glob("images/**/*.sh"), *ROOT.glob("dockerfiles/**/*.sh")]
+    folders = ("images/**/*.sh", "dockerfiles/**/*.sh", "lab/install/scripts/*.sh", "localconf/**/*.sh")
+    scripts = [path for pattern in (*folders, "localconf/**/sbin/*") for path in ROOT.glob(pattern)]
+    scripts += [ROOT / "inv", ROOT / ".ci/run", ROOT / "localconf/hypervisor-docker"]
     done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
