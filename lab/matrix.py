@@ -73,7 +73,7 @@ def _parts(release: Release, installer: str, python: str) -> tuple[str, str, str
     docker = release.nova_docker
     return (
         f"{release.trove.how} {release.trove.ref}",
-        docker.how if docker.how == "none" else f"{docker.how} {docker.ref}",
+        f"{docker.how} {docker.ref}".strip(),
         release.network,
         release.python if release.python == "2.7" else python,
     )

@@ -70,6 +70,11 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
             f"The packages installer has no hypervisor {decided.hypervisor}.",
             f"Give --hypervisor={' or '.join(PACKAGES_HYPERVISORS)}; ./inv render knows {decided.hypervisor}.",
         )
+    if decided.mirror and decided.installer != "devstack":
+        raise Unsupported(
+            f"The {decided.installer} installer clones nothing, so a mirror is of no use to it.",
+            "Leave out --mirror, or give --installer=devstack.",
+        )
     if decided.hypervisor == "docker" and decided.provider != "docker":
         raise Unsupported(
             f"Containers under Nova are proven in a container machine, not with provider {decided.provider}.",

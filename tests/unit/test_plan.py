@@ -105,3 +105,8 @@ def test_devstack_refuses_a_hypervisor_that_the_release_has_no_driver_for() -> N
 def test_devstack_without_that_driver_emulates() -> None:
     assert choose(installer="devstack", release="2024.1")["hypervisor"][0] == "qemu"
     assert choose(installer="devstack", release="2025.1")["hypervisor"][0] == "docker"
+
+
+def test_a_mirror_for_the_packages_installer_is_a_mistake() -> None:
+    with pytest.raises(Unsupported, match="clones nothing"):
+        choose(mirror="/srv/git")
