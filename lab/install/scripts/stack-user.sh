@@ -10,7 +10,8 @@ if ! command -v git >/dev/null || ! command -v localedef >/dev/null; then
     apt-get update
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends git locales
 fi
-locale -a | grep -qix 'en_US.utf-\?8' || localedef -i en_US -f UTF-8 en_US.UTF-8
+# no pipe into grep -q: it may end first, and pipefail would then compile the locale anew, which takes seconds
+[[ $(locale -a) == *en_US.utf8* ]] || localedef -i en_US -f UTF-8 en_US.UTF-8
 # a mirror belongs to another user than the one who clones from it
 git config --system --replace-all safe.directory '*'
 if systemd-detect-virt --quiet --container; then
