@@ -132,7 +132,7 @@ class DevStack:
         for path in sorted(p for p in (FOLDER / "machine").rglob("*") if p.is_file()):
             name = path.relative_to(FOLDER / "machine")
             files.append(File(f"/{name}", path.read_text(), "root", 0o755 if "sbin" in name.parts else 0o644))
-        files.append(File("/etc/pip.conf", pypi.configuration(), "root", 0o644))
+        files.append(File("/etc/pip.conf", pypi.configuration(), "stack", 0o640))  # an index may want a password
         files.append(File("/etc/trove-lab/local.conf", localconf.render(self._wanted), "root", 0o600))
         return files
 

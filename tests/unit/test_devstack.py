@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from lab import catalog, pypi
 from lab.errors import GaveUp, GitUnreachable, MirrorLacks, SshFailed, StackFailed, Unsupported
 from lab.home import PROJECT, Home
 from lab.install import devstack, stacklog, stackrun
+from lab.install.devstack import DevStack
 from lab.install.stackrun import StackRun
 from lab.process import Argument, Finished
 from lab.settings import LabSpec
@@ -284,6 +286,48 @@ def test_the_machines_pip_uses_the_hosts_indexes_but_not_its_files() -> None:
         "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n"
         "index-url = https://mirror.example/simple\nextra-index-url = https://two.example/simple\n"
     )
+
+
+class Probed:
+    """A machine that was seen to be able to do this."""
+
+    def __init__(self, *can: str) -> None:
+        self.can = can
+
+    def script(self, _: str) -> Finished:
+        return Finished((), 0, "\n".join(self.can), "", 0.0)
+
+
+def files_for(tmp_path: Path, hypervisor: str, *can: str) -> dict[str, tuple[str, str, int]]:
+    """What is put on the machine: path to text, group and mode."""
+    home = Home("dev", tmp_path)
+    home.make()
+    spec = dataclasses.replace(asked(mirror="/srv/git"), hypervisor=hypervisor)
+    made = DevStack(home, spec, lambda: Probed(*can), dict, lambda: None)  # type: ignore[arg-type, return-value]
+    return {file.path: (file.text, file.group, file.mode) for file in made._files}
+
+
+def test_a_machine_gets_what_its_kernel_and_hypervisor_ask_for(tmp_path: Path) -> None:
+    narrow = files_for(tmp_path, "docker")
+    assert "volume_support = False" in narrow["/etc/trove-lab/local.conf"][0]
+    assert "/opt/stack/userspace-ovs/devstack/plugin.sh" in narrow
+    assert "/opt/stack/novadriver/docker/driver.py" in narrow
+    assert "/usr/local/bin/qemu-system-x86_64" not in narrow
+    assert "/opt/stack/data/nova/instances/" in narrow["/etc/trove-lab/detach-loops.sh"][0]
+    assert "PartOf=docker.service" in narrow["/etc/systemd/system/devstack@n-cpu.service.d/trove-lab.conf"][0]
+    assert "/usr/local/bin/qemu-system-x86_64" in files_for(tmp_path, "qemu")
+    whole = files_for(tmp_path, "kvm", "volumes", "openvswitch", "nofile", "ksm")
+    assert not [path for path in whole if "qemu" in path or "novadriver" in path or "userspace" in path]
+    assert "c-vol" in whole["/etc/trove-lab/local.conf"][0]
+
+
+def test_what_holds_passwords_is_not_for_everyone(tmp_path: Path) -> None:
+    files = files_for(tmp_path, "docker")
+    assert files["/etc/trove-lab/local.conf"][1:] == ("root", 0o600)
+    assert files["/etc/pip.conf"][1:] == ("stack", 0o640)
+    password = Home("dev", tmp_path).secrets["devstack"]
+    assert [path for path, (text, _, _) in files.items() if password in text] == ["/etc/trove-lab/local.conf"]
+    assert files["/usr/local/sbin/lab-stack-before"][2] == 0o755
 
 
 # --- scripts that bash must take, run with stand-ins for what would change a machine ------------------------
