@@ -11,7 +11,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import invoke.tasks
 
 from lab import settings
 from lab.errors import DiskFull, Interrupted, LabError, Unforeseen
-from lab.settings import LabSpec, Merged
+from lab.settings import Merged
 
 DEBUG = "TROVE_LAB_DEBUG"
 """Set in the environment: errors show their traceback."""
@@ -41,12 +40,12 @@ def spec_task(body: Callable[..., Any]) -> Any:
     own = [p for p in signature.parameters.values() if p.name != "merged"]
     flags = [
         inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default is True or None)
-        for f in fields(LabSpec)
+        for f in settings.keys().values()
     ]
 
     @functools.wraps(body)
     def wrapper(context: invoke.context.Context, *args: Any, **kwargs: Any) -> Any:
-        given = {f.name: kwargs.pop(f.name, None) for f in fields(LabSpec)}
+        given = {key: kwargs.pop(f.name, None) for key, f in settings.keys().items()}
         # Invoke gives True for "flag not typed" where the default is on; only --no-X says something
         given = {k: None if v is True else v for k, v in given.items()}
         return body(context, *args, merged=settings.load(given, Path.cwd()), **kwargs)
@@ -54,7 +53,7 @@ def spec_task(body: Callable[..., Any]) -> Any:
     guarded = _guarded(wrapper)
     guarded.__signature__ = signature.replace(parameters=[*own, *flags])  # type: ignore[attr-defined]
     del guarded.__wrapped__  # type: ignore[attr-defined]  # else Invoke looks at the body's signature
-    help_texts = {f.name.replace("_", "-"): _help(f.metadata) for f in fields(LabSpec)}
+    help_texts = {key.replace("_", "-"): _help(f.metadata) for key, f in settings.keys().items()}
     return invoke.tasks.task(guarded, help=help_texts, auto_shortflags=False)
 
 

@@ -5,6 +5,7 @@ Every ``ensure_*`` function may be called again at any time and returns the obje
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lab.state import write_atomically
 
 DOMAIN = "default"
 Endpoints = Mapping[str, Mapping[str, str]]
-"""Per cloud, service type to URL, where the catalogue's own is not the one that this host can reach."""
+"""Per cloud, service type (with _ for -) to URL, where this host cannot reach the catalogue's own."""
 
 
 def clouds_yaml(
@@ -48,7 +49,7 @@ def clouds_yaml(
 
 
 def openrc(auth_url: str, region: str, account: Mapping[str, str], endpoints: Mapping[str, str]) -> str:
-    """The text of an openrc file for a shell; every value is a plain word."""
+    """The text of an openrc file for a shell."""
     values = {
         "OS_AUTH_URL": auth_url,
         "OS_USERNAME": account["username"],
@@ -61,7 +62,7 @@ def openrc(auth_url: str, region: str, account: Mapping[str, str], endpoints: Ma
         "OS_IDENTITY_API_VERSION": "3",
         **{f"OS_{kind.upper()}_ENDPOINT_OVERRIDE": url for kind, url in endpoints.items()},
     }
-    return "".join(f"export {key}={value}\n" for key, value in values.items())
+    return "".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items())
 
 
 def write_access(

@@ -10,7 +10,7 @@ from typing import Any
 from lab import catalog
 from lab.catalog import Catalog
 from lab.errors import Unsupported
-from lab.settings import AUTO, LabSpec
+from lab.settings import AUTO, NOTHING, LabSpec
 
 PACKAGES_HYPERVISORS = ("kvm", "qemu", "docker")
 
@@ -74,6 +74,11 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         raise Unsupported(
             f"The {decided.installer} installer clones nothing, so a mirror is of no use to it.",
             "Leave out --mirror, or give --installer=devstack.",
+        )
+    if decided.with_ != NOTHING and decided.installer != "packages":
+        raise Unsupported(
+            f"The {decided.installer} installer has no {decided.with_} yet.",
+            f"Leave out --with={decided.with_}, or give --installer=packages.",
         )
     if decided.hypervisor == "docker" and decided.provider != "docker":
         raise Unsupported(

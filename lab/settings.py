@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lab.errors import BadFile, BadValue, UnknownSetting
 FILE = "lab.toml"
 PREFIX = "TROVE_LAB_"
 AUTO = "auto"
+NOTHING, BACKUPS = "nothing", "backups"
 NOT_SETTINGS = frozenset({"TROVE_LAB_DEBUG", "TROVE_LAB_DEVSTACK_MIRROR"})
 """Variables of the same prefix that are about the tool or its tests, not about a lab."""
 
@@ -44,6 +44,11 @@ class LabSpec:
     hypervisor: str = _setting(AUTO, "what runs the guests", choices=(AUTO, "kvm", "qemu", "docker", "lxc"))
     datastore: str = _setting("mariadb", "the first database's engine", choices=("mariadb", "postgresql"))
     database: bool = _setting(True, "make a first database (--no-database stops before)")
+    with_: str = _setting(
+        NOTHING,
+        "what the cloud has besides: Swift, for Trove's backups, replicas and logs",
+        choices=(NOTHING, BACKUPS),
+    )
     warm: bool = _setting(True, "start from a committed image where one fits (--no-warm builds everything)")
     memory: int = _setting(12, "the machine's memory (a limit for provider docker)", low=6)
     cpus: int = _setting(0, "the machine's processors (0: all of the host's)")
@@ -58,7 +63,12 @@ class LabSpec:
     database_timeout: int = _setting(1800, "how long an instance may take to be ACTIVE", low=1)
 
 
-_FIELDS = {f.name: f for f in fields(LabSpec)}
+def keys() -> dict[str, Field[Any]]:
+    """Setting to field: ``with``, which Python keeps for itself, is the field ``with_``."""
+    return {f.name.rstrip("_"): f for f in fields(LabSpec)}
+
+
+_FIELDS = keys()
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,14 @@ def load(flags: Mapping[str, Any], directory: Path, environ: Mapping[str, str] |
                 raise UnknownSetting(key, origin, difflib.get_close_matches(key, _FIELDS, 2))
             values[key] = _checked(key, value, origin)
             origins[key] = origin
-    return Merged(LabSpec(**values), origins)
+    return Merged(_spec(values), origins)
 
 
 def about() -> list[dict[str, Any]]:
     """Every setting for ``show-config`` and the documentation: name, default, about, choices."""
     return [
-        {"name": f.name, "default": f.default, "about": f.metadata["about"], "choices": list(f.metadata["choices"])}
-        for f in _FIELDS.values()
+        {"name": key, "default": f.default, "about": f.metadata["about"], "choices": list(f.metadata["choices"])}
+        for key, f in _FIELDS.items()
     ]
 
 
@@ -103,12 +113,16 @@ def from_dict(data: Mapping[str, Any], where: str) -> LabSpec:
     for key in data:
         if key not in _FIELDS:
             raise UnknownSetting(key, where, difflib.get_close_matches(key, _FIELDS, 2))
-    return LabSpec(**{key: _checked(key, value, where) for key, value in data.items()})
+    return _spec({key: _checked(key, value, where) for key, value in data.items()})
 
 
 def to_dict(spec: LabSpec) -> dict[str, Any]:
     """The spec as plain values."""
-    return dataclasses.asdict(spec)
+    return {key: getattr(spec, f.name) for key, f in _FIELDS.items()}
+
+
+def _spec(values: Mapping[str, Any]) -> LabSpec:
+    return LabSpec(**{_FIELDS[key].name: value for key, value in values.items()})
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class Trove:
         found = self._get("/datastores")["datastores"]
         return {d["name"]: {v["name"]: v["id"] for v in d.get("versions", [])} for d in found}
 
+    def settings(self, version_id: str) -> list[str]:
+        """Names of the settings that configurations of a datastore version may hold; none until they are loaded."""
+        found = self._get(f"/datastores/versions/{version_id}/parameters")["configuration-parameters"]
+        return [row["name"] for row in found]
+
     def register(self, datastore: str, version: str, image_tags: list[str]) -> None:
         """Make a datastore version (admin) whose guests boot the newest image with ``image_tags``."""
         self._call(

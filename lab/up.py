@@ -94,23 +94,24 @@ def _planned(home: Home, merged: Merged) -> Plan:
         if decided.spec.installer == "devstack":
             devstack.check(decided.spec)
         return decided
-    before = settings.from_dict(recorded, "the lab's state")
-    changed = {
-        key: getattr(merged.spec, key)
-        for key, origin in merged.origins.items()
-        if origin != "default" and getattr(merged.spec, key) != getattr(before, key)
-    }
+    where = "the lab's state"
+    before = settings.to_dict(settings.from_dict(recorded, where))
+    changed = {key: value for key, value in _given(merged).items() if value != before[key]}
     if fixed := [key for key in FIXED if key in changed]:
         raise Unsupported(
-            f"Lab {home.name!r} is there with {fixed[0]} = {getattr(before, fixed[0])}, not {changed[fixed[0]]}.",
+            f"Lab {home.name!r} is there with {fixed[0]} = {before[fixed[0]]}, not {changed[fixed[0]]}.",
             f"./inv destroy --name={home.name} first, or give the new lab a --name of its own.",
         )
-    return Plan(dataclasses.replace(before, **changed), ())
+    return Plan(settings.from_dict({**before, **changed}, where), ())
 
 
 def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:
     """The manifest's spec under the flags that were given beside it (another name, say)."""
-    base = manifest.spec_of(recorded)
-    given = {key: getattr(merged.spec, key) for key, origin in merged.origins.items() if origin != "default"}
+    base = settings.to_dict(manifest.spec_of(recorded))
     origins = {key: origin if origin != "default" else "manifest" for key, origin in merged.origins.items()}
-    return Merged(dataclasses.replace(base, **given), origins)
+    return Merged(settings.from_dict({**base, **_given(merged)}, "manifest"), origins)
+
+
+def _given(merged: Merged) -> dict[str, Any]:
+    """The settings that were given, whatever by."""
+    return {key: value for key, value in settings.to_dict(merged.spec).items() if merged.origins[key] != "default"}

@@ -18,7 +18,7 @@ from lab.install.site import PORTS, Site
 from lab.machine import HOSTNAME, Machine, Wanted, image, providers
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
-from lab.settings import LabSpec
+from lab.settings import BACKUPS, LabSpec
 from lab.smoke import Smoke
 from lab.steps import Step
 from lab.trove import Trove
@@ -43,7 +43,8 @@ class Work:
         # the one distribution that there is a guest recipe of; guests need not be what the machine is
         guests = known.distro(known.installers["packages"].distro).codename
         self.agent = agent.of(home, spec) if spec.installer == "devstack" else None
-        self.guest = (images.container_guest if self.containers else images.guest)(guests, self.agent)
+        guest = images.container_guest if self.containers else images.guest
+        self.guest = guest(guests, self.agent, backups=spec.with_ == BACKUPS)
         self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(guests)
 
     @cached_property
@@ -179,6 +180,7 @@ class Work:
             datapath="system" if self._kernel_switches() else "netdev",
             virt_type=self.spec.hypervisor,
             database_timeout=self.spec.database_timeout,
+            backups=self.spec.with_ == BACKUPS,
         )
 
     def _kernel_switches(self) -> bool:
@@ -276,8 +278,12 @@ class Work:
         )
 
     def _registered(self) -> bool:
-        there = Trove(self.cloud("admin")).datastores()
-        return all(version in there.get(name, {}) for name, version in self.guest.datastores.items())
+        trove = Trove(self.cloud("admin"))
+        there = trove.datastores()
+        return all(
+            version in there.get(name, {}) and trove.settings(there[name][version])
+            for name, version in self.guest.datastores.items()
+        )
 
     def _register(self, note: Note) -> None:
         trove = Trove(self.cloud("admin"))
@@ -285,6 +291,7 @@ class Work:
         for name, version in self.guest.datastores.items():
             if version not in there.get(name, {}):
                 trove.register(name, version, [GUEST_TAG])
+            self.installer.offer_settings(name, version)
 
     def _kept(self) -> bool:
         """A machine that has databases is not committed any more: the warm image is a cloud without instances."""

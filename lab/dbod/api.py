@@ -109,6 +109,16 @@ class Api(Trove):
             note=note,
         )
 
+    def log(self, instance: str, name: str, **wanted: int) -> dict[str, Any]:
+        """Ask for ``enable=1`` or ``publish=1`` of one of the instance's logs; where Trove keeps it."""
+        return dict(self._call("POST", f"/instances/{instance}/log", {"name": name, **wanted})["log"])
+
+    def stored(self, container: str, prefix: str) -> str:
+        """The text of the object store's objects in ``container`` whose names begin with ``prefix``, in order."""
+        store = self._connection.object_store
+        names = sorted(o.name for o in store.objects(container, prefix=prefix))
+        return "".join(store.download_object(name, container).decode("utf-8", "replace") for name in names)
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         response = self._api.request(path, method, json=body) if body else self._api.request(path, method)
         if response.status_code in REFUSALS:

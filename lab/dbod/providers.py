@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import cloud, lifecycle
+from lab import cloud, lifecycle, settings
 from lab.dbod.api import Api
 from lab.dbod.cloudhost import Access, CloudHost
 from lab.dbod.contract import Provider
@@ -11,7 +11,6 @@ from lab.dbod.shared import Shared
 from lab.errors import BadValue, GaveUp
 from lab.home import Home
 from lab.remote import Remote
-from lab.settings import LabSpec
 from lab.waits import Note
 
 NAMES = ("docker-host", "shared", "trove")
@@ -43,5 +42,5 @@ def trove(lab: str) -> CloudHost:
     if machine.status() != "running" or not home.clouds_yaml.exists():
         raise GaveUp("Trove", f"the lab {lab!r} is not up", f"./inv up --name={lab}")
     demo, admin = (Api(cloud.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
-    patience = LabSpec(**home.state["spec"]).database_timeout
+    patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
     return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience))

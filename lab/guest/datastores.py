@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,15 +78,16 @@ class Datastore:
 def load(suite: str) -> tuple[Datastore, ...]:
     """The datastores of a suite, from images/trove-guest/datastores.toml."""
     rows: dict[str, dict[str, Any]] = tomllib.loads(FILE.read_text())
-    return tuple(Datastore(name, row["versions"][suite], _base(suite, row)) for name, row in rows.items())
-
-
-def _base(suite: str, row: dict[str, Any]) -> rootfs.Recipe:
-    hooks = []
-    if "locale" in row:
-        name = row["locale"]
-        hooks.append(f'--extract-hook=chroot "$1" localedef -i {name} -f UTF-8 {name}.UTF-8')
-    hooks.append('--extract-hook=cd "$1" && rm -rf ' + " ".join([*CLUTTER, *row["remove"]]))
-    return rootfs.Recipe(
-        suite, (*COMMON, *row["packages"]), rootfs.sources(suite), variant="extract", hooks=tuple(hooks)
+    return tuple(
+        Datastore(name, row["versions"][suite], base(suite, row["packages"], row["remove"], row.get("locale", "")))
+        for name, row in rows.items()
     )
+
+
+def base(suite: str, packages: Sequence[str], remove: Sequence[str], locale: str = "") -> rootfs.Recipe:
+    """The root filesystem that a container image stands on: ``packages`` without the paths to ``remove``."""
+    hooks = []
+    if locale:
+        hooks.append(f'--extract-hook=chroot "$1" localedef -i {locale} -f UTF-8 {locale}.UTF-8')
+    hooks.append('--extract-hook=cd "$1" && rm -rf ' + " ".join([*CLUTTER, *remove]))
+    return rootfs.Recipe(suite, (*COMMON, *packages), rootfs.sources(suite), variant="extract", hooks=tuple(hooks))

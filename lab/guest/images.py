@@ -115,9 +115,12 @@ class Image:
         write_atomically(self.path.with_suffix(".json"), json.dumps(facts, indent=1))
 
 
-def guest(suite: str, agent: Agent | None = None) -> Image:
-    """The Trove guest: Debian ``suite``, cloud-init, the guest agent, Docker, the datastores' images."""
-    recipe = trove.Recipe(suite, agent)
+def guest(suite: str, agent: Agent | None = None, *, backups: bool = False) -> Image:
+    """The Trove guest: Debian ``suite``, cloud-init, the guest agent, Docker, the datastores' images.
+
+    ``backups``: also the image of Trove's backup program.
+    """
+    recipe = trove.Recipe(suite, agent, backups)
     return Image(
         "trove-guest",
         recipe.key,
@@ -128,9 +131,9 @@ def guest(suite: str, agent: Agent | None = None) -> Image:
     )
 
 
-def container_guest(suite: str, agent: Agent | None = None) -> Image:
+def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = False) -> Image:
     """The same guest for Nova's Docker driver: the same root filesystem, without kernel and boot loader."""
-    recipe = trove.Recipe(suite, agent)
+    recipe = trove.Recipe(suite, agent, backups)
     return Image(
         "trove-guest",
         content(recipe.key, Path(archive.__file__)),

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lab import engine, process
-from lab.guest import agent, archive, datastores
+from lab.guest import agent, archive, backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
 from lab.guest.disk import Disk
@@ -33,6 +33,7 @@ class Recipe:
 
     suite: str
     agent: Agent | None = None
+    backups: bool = False
 
     @cached_property
     def datastores(self) -> tuple[Datastore, ...]:
@@ -47,8 +48,9 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Hash of all that it is made from."""
+        carried = [d.key for d in self.datastores] + ([backup.key(self.suite)] if self.backups else [])
         own = (self.agent.commit, Path(agent.__file__)) if self.agent else ()
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *(d.key for d in self.datastores), *CODE, *own)
+        return content(FOLDER, json.dumps(asdict(self._rootfs)), *carried, *CODE, *own)
 
     def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
@@ -66,6 +68,8 @@ class Recipe:
     @contextlib.contextmanager
     def _tree(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
         tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
+        if self.backups:
+            tags.append(backup.build(self.suite, note, log, seconds))
         rootfs.clear(work)
         work.mkdir()
         try:

@@ -40,6 +40,7 @@ FOLDER = PROJECT / "localconf"
 INSTANCES = "/opt/stack/data/nova/instances"
 REGION = "RegionOne"
 PLUGIN_FILES = "/opt/stack"
+VENV = "/opt/stack/data/venv"
 ADDRESS, NETWORK = (f"etc/systemd/system/trove-lab-{name}.service" for name in ("address", "network"))
 COMPUTE = "etc/systemd/system/nova-compute.service.d/trove-lab.conf"
 PROBE = """
@@ -87,6 +88,16 @@ class DevStack:
         script = 'for d in /opt/stack/*/.git; do echo "$(dirname "$d") $(git -C "$d/.." rev-parse HEAD)"; done'
         rows = self.remote().run("bash", "-c", script, check=False).stdout.splitlines()
         return {f"commit of {Path(path).name}": commit for path, _, commit in (row.partition(" ") for row in rows)}
+
+    def offer_settings(self, datastore: str, version: str) -> None:
+        """Load Trove's own list of the settings that users may change, as Trove's plugin does for its own."""
+        rules = f"/opt/stack/trove/trove/templates/{datastore}/validation-rules.json"
+        self.remote().run(
+            "runuser", "-u", "stack", "--", "env", f"PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin",
+            "trove-manage", "--config-file=/etc/trove/trove.conf",
+            "db_load_datastore_config_parameters", datastore, version, rules,
+            timeout=self.spec.install_timeout, timeout_setting="install_timeout", log=self.home.log("datastores"),
+        )  # fmt: skip
 
     @cached_property
     def _target(self) -> Target:

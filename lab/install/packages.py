@@ -13,7 +13,7 @@ from lab import cloud, waits
 from lab.home import Home
 from lab.install import render, resources
 from lab.install.heartbeats import NOT_YET, Heartbeats
-from lab.install.site import PORTS, Site
+from lab.install.site import Site
 from lab.install.target import Target
 from lab.machine import keys
 from lab.remote import Remote
@@ -43,7 +43,9 @@ UNITS = (
     "trove-taskmanager",
     "trove-conductor",
 )
+SWIFT_UNITS = tuple(f"trove-lab-swift@{server}" for server in ("account", "container", "obj", "proxy"))
 LIBVIRT_UNITS = ("libvirtd", "virtlogd", "libvirt-guests")
+RULES = "/usr/lib/python3/dist-packages/trove/templates"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class Packages:
     def _target(self) -> Target:
         return Target(self.home, self.remote, self.spec.install_timeout)
 
+    def offer_settings(self, datastore: str, version: str) -> None:
+        """Load Trove's own list of the settings that users may change; without it there are no configurations."""
+        rules = f"{RULES}/{datastore}/validation-rules.json"
+        self.remote().run(
+            "runuser", "-u", "trove", "--",
+            "trove-manage", "db_load_datastore_config_parameters", datastore, version, rules,
+            timeout=self.spec.install_timeout, timeout_setting="install_timeout", log=self.home.log("datastores"),
+        )  # fmt: skip
+
     @cached_property
     def _archive(self) -> bytes:
         site = self.site()
@@ -88,9 +99,10 @@ class Packages:
 
     @property
     def _units(self) -> tuple[str, ...]:
+        units = (*UNITS, *SWIFT_UNITS) if self.site().backups else UNITS
         if self.site().virt_type != "docker":
-            return UNITS
-        return ("docker", *(unit for unit in UNITS if unit not in LIBVIRT_UNITS))
+            return units
+        return ("docker", *(unit for unit in units if unit not in LIBVIRT_UNITS))
 
     @cached_property
     def _key(self) -> str:
@@ -103,6 +115,8 @@ class Packages:
         self._target.unpack(self._archive)
         note("starting the database server, the message queue and the switch")
         self._target.script("first.sh", *FIRST_UNITS)
+        if self.site().backups:
+            self._target.script("swift.sh")
         self._target.mark("configured", self._key)
 
     def _has_databases(self) -> bool:
@@ -121,33 +135,38 @@ class Packages:
         self._target.mark("databases", self._key)
 
     def _serving(self) -> bool:
-        done = self.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
-        return done.ok and not self._silent_ports()
+        return not self._inactive() and not self._silent_ports()
+
+    def _inactive(self) -> list[str]:
+        """Units that systemd does not call active."""
+        said = self.remote().run("systemctl", "is-active", *self._units, check=False).stdout.split()
+        return [unit for unit, state in zip(self._units, said, strict=True) if state != "active"]
 
     def _serve(self, note: Note) -> None:
         self._target.script("services.sh", *self._units)
         waits.until(
             "the services' ports",
-            lambda: not self._silent_ports(),
+            self._serving,
             seconds=self.spec.service_timeout,
             setting="service_timeout",
-            describe=lambda: "silent: " + ", ".join(self._silent_ports()),
+            describe=lambda: ", ".join([*self._inactive(), *(f"port of {p}" for p in self._silent_ports())]),
             note=note,
             log=self.home.log("services"),
         )
 
     def _silent_ports(self) -> list[str]:
         """Services whose port does not answer inside the machine (any HTTP answer is one)."""
+        ports = self.site().services
         done = self.remote().run(
             "bash",
             "-c",
             'for p in "$@"; do curl -s -o /dev/null -m 5 "http://$0:$p/" || echo "$p"; done',
             self.site().host_ip,
-            *map(str, PORTS.values()),
+            *map(str, ports.values()),
             check=False,
         )
-        silent = set(done.stdout.split()) if done.ok else set(map(str, PORTS.values()))
-        return [name for name, port in PORTS.items() if str(port) in silent]
+        silent = set(done.stdout.split()) if done.ok else set(map(str, ports.values()))
+        return [name for name, port in ports.items() if str(port) in silent]
 
     def _catalogued(self) -> bool:
         if not self.home.clouds_yaml.exists():
@@ -171,7 +190,7 @@ class Packages:
             note=note,
         )
         resources.identity(self.admin(), self.site(), self.home.secrets)
-        self.home.state["endpoints"] = {kind: self._version_url(kind) for kind in PORTS}
+        self.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site().services}
 
     def _version_url(self, kind: str) -> str:
         return f"http://127.0.0.1:{self.site().public_ports[kind]}/"

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from lab.guest import backup
 from lab.home import PROJECT
 from lab.install.site import DATABASES, DATASTORE_IMAGES, Site
 
@@ -19,6 +20,8 @@ MACROS = "macros.j2"
 AFTER_NETWORKS = ("etc/trove/trove.conf.d/networks.conf",)
 """Files that name networks and so can only be rendered once these exist."""
 USERSPACE_ONLY = ("etc/libvirt/hooks/qemu", "usr/local/bin/qemu-system-x86_64")
+SWIFT = ("etc/swift/", "etc/systemd/system/trove-lab-swift@.service")
+"""Files (and beginnings of them) of the object store, which is not in every cloud."""
 CONTAINERS_ONLY = (
     "etc/docker/daemon.json",
     "etc/systemd/system/docker.service.d/trove-lab.conf",
@@ -36,6 +39,7 @@ _GROUPS = {
     "etc/neutron": "neutron",
     "etc/trove": "trove",
     "etc/rabbitmq": "rabbitmq",
+    "etc/swift": "swift",
 }
 
 
@@ -62,7 +66,7 @@ def first(site: Site) -> list[str]:
         skip |= set(USERSPACE_ONLY)
     if site.virt_type != "docker":
         skip |= set(CONTAINERS_ONLY)
-    return [name for name in names() if name not in skip]
+    return [name for name in names() if name not in skip and (site.backups or not name.startswith(SWIFT))]
 
 
 def driver() -> list[File]:
@@ -89,6 +93,7 @@ def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, st
         "ids": ids or {},
         "databases": DATABASES,
         "datastore_images": DATASTORE_IMAGES,
+        "backup_image": backup.image(),
         "public_cidr": site.public.cidr,
         "public_gateway": site.public.machine,
         "public_prefix": site.public.prefix,

@@ -9,7 +9,7 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab import cloud
-from lab.install.site import PORTS, Site
+from lab.install.site import OPTIONAL, Site
 from lab.secrets import Secrets
 
 SERVICES = {
@@ -19,6 +19,7 @@ SERVICES = {
     "compute": "nova",
     "network": "neutron",
     "database": "trove",
+    "object-store": "swift",
 }
 """Service type to the service's name and to its own user's."""
 
@@ -47,18 +48,22 @@ def write_access(directory: Path, site: Site, secrets: Secrets) -> Path:
         "demo": {"username": "demo", "password": secrets["demo"], "project": "demo"},
         "service": {"username": "trove", "password": secrets["trove"], "project": "service"},
     }
-    return cloud.write_access(directory, site.public_url("identity"), site.region, accounts)
+    endpoints: cloud.Endpoints = {}
+    if site.backups:  # its public endpoint is the guests': Site.public_url
+        store = f"http://127.0.0.1:{site.public_ports[OPTIONAL]}/v1/AUTH_%(project_id)s"
+        endpoints = {name: {OPTIONAL.replace("-", "_"): store} for name in accounts}
+    return cloud.write_access(directory, site.public_url("identity"), site.region, accounts, endpoints)
 
 
 def identity(admin: Connection, site: Site, secrets: Secrets) -> None:
     """Projects, users, roles and the catalogue; public endpoints follow the published ports."""
     service, demo = cloud.ensure_project(admin, "service"), cloud.ensure_project(admin, "demo")
-    for name in SERVICES.values():
-        if name != "keystone":
+    for kind in site.services:
+        if (name := SERVICES[kind]) != "keystone":
             cloud.ensure_user(admin, name, secrets[name], service, ["admin", "service"])
     cloud.ensure_user(admin, "demo", secrets["demo"], demo, ["member"])
-    for kind, name in SERVICES.items():
-        entry = cloud.ensure_service(admin, kind, name)
+    for kind in site.services:
+        entry = cloud.ensure_service(admin, kind, SERVICES[kind])
         cloud.ensure_endpoint(admin, entry, "public", site.public_url(kind), site.region)
         for interface in ("internal", "admin"):
             cloud.ensure_endpoint(admin, entry, interface, site.internal_url(kind), site.region)
@@ -68,7 +73,7 @@ def catalogued(admin: Connection, site: Site) -> bool:
     """Whether every service's public endpoint is the published port."""
     identity: Any = admin.identity  # typed as v2 or v3; clouds.yaml says v3
     found = {e.url for e in identity.endpoints(interface="public")}
-    return {site.public_url(kind) for kind in PORTS} <= found
+    return {site.public_url(kind) for kind in site.services} <= found
 
 
 def networks(admin: Connection, service: Connection, site: Site, public_key: str) -> Networks:

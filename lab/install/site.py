@@ -13,8 +13,12 @@ PORTS: Mapping[str, int] = {
     "compute": 8774,
     "network": 9696,
     "database": 8779,
+    "object-store": 8080,
 }
 """Service type to the port on which its API listens in the machine."""
+
+OPTIONAL = "object-store"
+"""There with the setting ``with=backups`` only; its port is published always, since that cannot be done later."""
 
 DATABASES = (
     ("keystone", "keystone"),
@@ -65,6 +69,7 @@ class Site:
 
     ``datapath``: ``system`` where the kernel has openvswitch, ``netdev`` (userspace) otherwise; ``virt_type``:
     ``kvm`` where a guest was seen to boot on it, else ``qemu``; ``docker`` for containers; probed, never assumed.
+    ``backups``: Swift is there, and the guests carry what Trove backs up with.
     ``public_ports``: service type to the port published on the host's loopback.
     """
 
@@ -73,6 +78,7 @@ class Site:
     virt_type: str = "qemu"
     default_datastore: str = "mariadb"
     database_timeout: int = 1800
+    backups: bool = False
     host_ip: str = HOST_IP
     host_name: str = "machine"
     region: str = "RegionOne"
@@ -87,8 +93,18 @@ class Site:
     mgmt_mac: str = "fa:16:3e:fe:00:01"
     instances: str = "/var/lib/nova/instances"
 
+    @property
+    def services(self) -> Mapping[str, int]:
+        """Service type to port, of what this cloud has."""
+        return {kind: port for kind, port in PORTS.items() if self.backups or kind != OPTIONAL}
+
     def public_url(self, service: str) -> str:
-        """Where this host reaches a service's API."""
+        """A service's public endpoint in the catalogue: where this host reaches its API.
+
+        But the object store's is where guests reach it: Trove's backup program takes that one.
+        """
+        if service == OPTIONAL:
+            return f"http://{self.mgmt.machine}:{PORTS[service]}{PATHS[service]}"
         return f"http://127.0.0.1:{self.public_ports[service]}{PATHS.get(service, '')}"
 
     def internal_url(self, service: str) -> str:
@@ -100,5 +116,6 @@ PATHS: Mapping[str, str] = {
     "identity": "/v3",
     "compute": "/v2.1",
     "database": "/v1.0/%(tenant_id)s",
+    "object-store": "/v1/AUTH_%(tenant_id)s",
 }
 """What a catalogue entry's URL carries after the port."""

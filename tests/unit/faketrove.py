@@ -110,7 +110,8 @@ class FakeTrove:
         if rest == "/action" and "resize" in body:
             seen["flavor"] = {"id": body["resize"]["flavorRef"]}
         if rest == "/action":
-            seen["status"] = "SHUTDOWN" if "stop" in body else "ACTIVE"
+            # as a real Trove 23 was seen to show it
+            seen["status"], seen["operating_status"] = "ACTIVE", "SHUTDOWN" if "stop" in body else "HEALTHY"
         if rest == "/backups":
             return Response(200, {"backups": []})
         return Response(202) if method != "GET" else Response(200, {"instance": seen})

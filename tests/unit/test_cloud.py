@@ -41,6 +41,17 @@ def test_openrc_and_clouds_yaml_say_the_same(tmp_path: Path) -> None:
     assert {f"OS_{key.upper()}": value for key, value in auth.items()}.items() <= env.items()
 
 
+def test_a_service_can_be_elsewhere_than_the_catalogue_says(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:28080/v1/AUTH_%(project_id)s"
+    path = cloud.write_access(tmp_path, URL, "RegionOne", ACCOUNTS, {"demo": {"object_store": url}})
+    demo = cloud.connect(path, "demo")
+    assert demo.config.get_endpoint("object-store") == url
+    assert demo.config.get_endpoint("image") is None
+    assert cloud.connect(path, "admin").config.get_endpoint("object-store") is None
+    said = process.run("bash", "-euc", f". {tmp_path}/openrc-demo; echo $OS_OBJECT_STORE_ENDPOINT_OVERRIDE").stdout
+    assert said.strip() == url
+
+
 class Kind:
     """A list of objects with the calls that openstacksdk has for one resource."""
 

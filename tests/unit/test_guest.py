@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
+import tarfile
 from pathlib import Path
 
 import pycdlib
 import pytest
 
 from lab.errors import BadFile, CommandFailed
-from lab.guest import configdrive, datastores, disk, initrd
+from lab.guest import backup, configdrive, datastores, disk, initrd
 from lab.guest.images import Image
 from lab.guest.key import content
 from lab.guest.trove import Recipe
@@ -164,4 +166,27 @@ def test_key_follows_content_and_names(tmp_path: Path) -> None:
 
 def test_the_guest_carries_both_datastores() -> None:
     assert {d.name: d.version for d in datastores.load("trixie")} == {"mariadb": "11.8", "postgresql": "17"}
-    assert Recipe("trixie").key == Recipe("trixie").key
+    assert Recipe("trixie").key == Recipe("trixie").key != Recipe("trixie", backups=True).key
+
+
+def test_of_troves_source_only_the_backup_program_is_taken() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name in (
+            "backup/main.py",
+            "backup/drivers/postgres.py",
+            "backup/tests/test.py",
+            "backup/Dockerfile",
+            "x.py",
+        ):
+            entry = tarfile.TarInfo(f"trove-23.0.0/{name}")
+            entry.size = len(name)
+            tar.addfile(entry, io.BytesIO(name.encode()))
+    assert backup._members(buffer.getvalue()) == {
+        name: name.encode() for name in ("backup/main.py", "backup/drivers/postgres.py")
+    }
+
+
+def test_the_backup_program_is_pinned_and_its_image_named_after_it() -> None:
+    assert re.fullmatch(r"trove==[\d.]+ --hash=sha256:[0-9a-f]{64}\n", backup.PINNED.read_text())
+    assert backup.image() == "trove-lab/db-backup:" + backup.PINNED.read_text().split()[0].split("==")[1]

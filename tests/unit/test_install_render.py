@@ -11,6 +11,7 @@ import pytest
 
 from lab import process
 from lab.errors import CommandFailed
+from lab.guest import backup
 from lab.install import render
 from lab.install.site import PORTS, Site
 
@@ -19,6 +20,7 @@ PUBLISHED = {service: 20000 + port for service, port in PORTS.items()}
 SITES = {
     "userspace-qemu": Site(PUBLISHED),
     "userspace-docker": Site(PUBLISHED, virt_type="docker"),
+    "backups": Site(PUBLISHED, virt_type="docker", backups=True),
     "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
 }
 IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
@@ -41,6 +43,9 @@ def rendered(kind: str) -> list[render.File]:
 def test_goldens(kind: str) -> None:
     """LAB_WRITE_GOLDENS=1 writes them anew; the diff is then what is reviewed."""
     files = {file.path: file.text for file in rendered(kind)}
+    if kind == "backups":  # only what is other than without
+        without = {file.path: file.text for file in rendered("userspace-docker")}
+        files = {path: text for path, text in files.items() if without.get(path) != text}
     folder = GOLDENS / kind
     if os.environ.get("LAB_WRITE_GOLDENS"):
         for path, text in files.items():
@@ -66,6 +71,14 @@ def test_containers_bring_their_files_and_leave_those_of_emulation() -> None:
     paths = {kind: {file.path for file in rendered(kind)} for kind in SITES}
     assert paths["userspace-docker"] - paths["kernel-kvm"] == {f"/{name}" for name in render.CONTAINERS_ONLY}
     assert paths["kernel-kvm"] < paths["userspace-docker"]
+
+
+def test_backups_bring_swift_and_name_their_image() -> None:
+    without = {file.path: file.text for file in rendered("userspace-docker")}
+    having = {file.path: file.text for file in rendered("backups")}
+    assert all(path.startswith(tuple(f"/{name}" for name in render.SWIFT)) for path in having.keys() - without.keys())
+    assert {path for path in without if having[path] != without[path]} == {"/etc/trove/trove-guestagent.conf"}
+    assert having["/etc/trove/trove-guestagent.conf"].count(f"backup_docker_image = {backup.image()}\n") == 2
 
 
 def test_the_driver_lands_where_nova_looks_for_it() -> None:
@@ -103,7 +116,7 @@ def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
             process.run("bash", "-n", tmp_path / "script")
             assert file.mode == 0o755, file.path
             scripts += 1
-    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "kernel-kvm": 2}[kind]
+    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "kernel-kvm": 2}[kind]
 
 
 def test_the_shell_check_can_fail(tmp_path: Path) -> None:

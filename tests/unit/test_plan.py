@@ -58,6 +58,7 @@ def test_what_was_asked_for_is_taken_and_named() -> None:
     [
         ({"hypervisor": "kvm"}, "qemu"),
         ({"hypervisor": "lxc"}, "docker"),
+        ({"with_": "backups", "installer": "devstack", "release": "2026.1"}, "Leave out --with=backups"),
         ({"provider": "libvirt"}, "doctor"),
         ({"provider": "virtualbox"}, "docker"),
         ({"distro": "debian99"}, "Known"),

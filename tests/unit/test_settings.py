@@ -1,6 +1,5 @@
 """Settings: layers, origins, and every kind of bad input, tabled and generated."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,16 @@ def test_flag_beats_environment_beats_file(tmp_path: Path) -> None:
         "environment",
         "lab.toml",
     )
+
+
+def test_with_is_a_setting_although_python_keeps_the_word(tmp_path: Path) -> None:
+    for merged in (
+        load(tmp_path, {"with": "backups"}),
+        load(tmp_path, toml='with = "backups"'),
+        load(tmp_path, TROVE_LAB_WITH="backups"),
+    ):
+        assert merged.spec.with_ == "backups"
+        assert settings.from_dict(settings.to_dict(merged.spec), "a manifest") == merged.spec
 
 
 def test_unknown_key_names_the_near_one(tmp_path: Path) -> None:
@@ -91,7 +100,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 values = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=30), st.lists(st.integers())
 )
-keys = st.one_of(st.sampled_from([f.name for f in dataclasses.fields(LabSpec)]), st.text(max_size=12))
+keys = st.one_of(st.sampled_from(list(settings.keys())), st.text(max_size=12))
 
 
 @hypothesis_settings(max_examples=300, deadline=None)
@@ -107,5 +116,5 @@ def test_whatever_is_given_ends_in_a_spec_or_a_lab_error(flags: dict[str, Any]) 
 
 
 def test_about_names_every_setting() -> None:
-    assert [row["name"] for row in settings.about()] == [f.name for f in dataclasses.fields(LabSpec)]
+    assert [row["name"] for row in settings.about()] == list(settings.keys())
     assert all(row["about"] for row in settings.about())

@@ -1,0 +1,83 @@
+"""The container image that Trove's guest agent backs up and restores with: Trove's own program on Debian's tools."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+
+from lab import apt, engine, process
+from lab.guest import datastores
+from lab.home import PROJECT
+from lab.machine import rootfs
+from lab.waits import Note
+
+FOLDER = PROJECT / "dockerfiles" / "backup"
+PINNED = FOLDER / "source"
+"""pip's line for Trove's source of the guest agent's release: the program is in no wheel and in no Debian package."""
+PROGRAM = "backup/"
+REPOSITORY = "trove-lab/db-backup"
+
+
+def image() -> str:
+    """The image's tag, as trove-guestagent.conf has it; its version is Trove's."""
+    return f"{REPOSITORY}:{_version()}"
+
+
+def key(suite: str) -> str:
+    """Hash of all that the image is made from."""
+    return hashlib.sha256(engine.context(FOLDER, {}) + _base(suite).key.encode()).hexdigest()[:16]
+
+
+def build(suite: str, note: Note, log: Path, seconds: float) -> str:
+    """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
+    note(f"building {REPOSITORY}")
+    made = engine.build(
+        REPOSITORY,
+        FOLDER,
+        arguments={"BASE": rootfs.image(_base(suite), note, log, seconds)},
+        extra=_program(log, seconds),
+        proxies=apt.proxies(dict(os.environ)),
+        note=note,
+        log=log,
+        seconds=seconds,
+    )
+    return engine.tag(made, REPOSITORY, _version())
+
+
+def _version() -> str:
+    return PINNED.read_text().split()[0].removeprefix("trove==")
+
+
+def _base(suite: str) -> rootfs.Recipe:
+    recipe = tomllib.loads((FOLDER / "recipe.toml").read_text())
+    return datastores.base(suite, recipe["packages"], recipe["remove"])
+
+
+def _program(log: Path, seconds: float) -> dict[str, bytes]:
+    """Path to content of the program's files, out of the pinned source, fetched as the host's pip is configured."""
+    with tempfile.TemporaryDirectory() as folder:
+        process.run(
+            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes",
+            f"--requirement={PINNED}", f"--dest={folder}",
+            log=log, timeout=seconds, timeout_setting="--build-timeout",
+        )  # fmt: skip
+        (source,) = Path(folder).iterdir()
+        return _members(source.read_bytes())
+
+
+def _members(source: bytes) -> dict[str, bytes]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(source)) as tar:
+        for member in tar:
+            path = member.name.partition("/")[2]
+            if member.isfile() and path.startswith(PROGRAM) and "/tests/" not in path and path.endswith(".py"):
+                file = tar.extractfile(member)
+                assert file is not None
+                found[path] = file.read()
+    return found
