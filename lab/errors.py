@@ -291,3 +291,14 @@ class Refused(LabError):
 
     def __init__(self, what: str, instead: str) -> None:
         super().__init__(what, instead)
+
+
+class NoSuchInstance(Refused):
+    """A name that no instance has."""
+
+    id = "no-such-instance"
+    exit_code = 52
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
+        super().__init__(f"There is no instance {name!r}.", have)

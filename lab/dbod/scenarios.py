@@ -103,7 +103,7 @@ def _monitor(trial: Trial) -> None:
 @_scenario("A state checker connects to every instance and records its state", Op.CHECK,
            "seen as Trove's conductor and guest agent heartbeats: the other way round")  # fmt: skip
 def _state_checker(trial: Trial) -> None:
-    states = {one.get("instance", one.get("name")): one["state"] for one in trial.do(Op.CHECK)}
+    states = {one["name"]: one["state"] for one in trial.do(Op.CHECK)}
     trial.expect(states.get(trial.name) == State.RUNNING, f"the checker saw {states.get(trial.name)}")
 
 

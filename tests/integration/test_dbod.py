@@ -130,7 +130,7 @@ def test_a_killed_server_is_seen_and_starts_again_with_its_rows(host: DockerHost
     before = rows(host, name)
     host.servers.kill(name)
     assert host.state(host.records.get(name)) == State.STOPPED
-    assert {row["instance"]: row["state"] for row in do(host, Operation.CHECK, "").value}[name] == State.STOPPED
+    assert {row["name"]: row["state"] for row in do(host, Operation.CHECK, "").value}[name] == State.STOPPED
     do(host, Operation.START, name)
     assert rows(host, name) == before
 

@@ -99,7 +99,7 @@ def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
 def test_help_lists_every_task_of_the_readme() -> None:
     listed = inv("--list").stdout
     for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test",
-                 "dbod", "dbod-evaluate"):  # fmt: skip
+                 "dbod", "dbod-evaluate", "dbod-serve"):  # fmt: skip
         assert f"  {task} " in listed
 
 
@@ -128,6 +128,8 @@ def test_error_texts() -> None:
         errors.SshFailed("127.0.0.1:22", "refused"),
         errors.Missing("shared", "upgrade", "all databases run one server's version"),
         errors.Refused("The time is before the backup.", "Give a later one."),
+        errors.NoSuchInstance("x", ["a", "b"]),
+        errors.NoSuchInstance("x", []),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER

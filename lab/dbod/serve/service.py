@@ -1,0 +1,220 @@
+"""What dbod-serve does beside answering: workers, schedules, the state checker, and what is known of instances."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from lab import sql
+from lab.dbod import jobs
+from lab.dbod.contract import Operation, Provider, Request, State, Value
+from lab.dbod.database import Database
+from lab.dbod.records import moment
+from lab.dbod.serve.book import Book
+from lab.dbod.serve.queue import Job, JobState, Queue
+from lab.dbod.serve.scheduler import Scheduler
+from lab.dbod.serve.states import States
+from lab.dbod.serve.workers import Workers
+from lab.errors import GaveUp, LabError, Missing, NoSuchInstance
+from lab.waits import Note
+
+LOOK = timedelta(minutes=1)
+"""Between two looks of the state checker."""
+BEAT_SECONDS = 2.0
+STOP_SECONDS = 30.0
+READS = frozenset(
+    {
+        Operation.LIST, Operation.PING, Operation.MONITOR, Operation.CHECK, Operation.CONFIG_GET, Operation.BACKUPS,
+        Operation.LOGS, Operation.CREDENTIALS,
+    }
+)  # fmt: skip
+"""Answered at once; every other operation is a job."""
+MAKES = frozenset({Operation.CREATE, Operation.CLONE, Operation.REPLICATE})
+Facts = dict[str, Any]
+
+
+class Service:
+    """One provider, served. What is known of an instance is as fresh as the last look, or the last job on it."""
+
+    def __init__(self, provider: Provider, database: Database, workers: int, note: Note) -> None:
+        self.provider = provider
+        self.queue = Queue(database)
+        self.scheduler = Scheduler(database, self.queue)
+        self.states = States(database)
+        self.book = Book(database)
+        self.workers = Workers(self.queue, provider, workers, self._ending, self._ended)
+        self.trouble = ""
+        self._note = note
+        self._known: dict[str, Facts] = {}
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._looked: datetime | None = None
+
+    def start(self) -> None:
+        """Learn what there is, take up what a killed server left, then go on beside the caller."""
+        self.refresh()
+        self.workers.start()
+        self._heart.start()
+
+    def stop(self) -> None:
+        """Let what runs end, within ``STOP_SECONDS``."""
+        self._stopped.set()
+        self.workers.stop(STOP_SECONDS)
+        self._heart.join(STOP_SECONDS)
+
+    def ask(self, request: Request, asker: str, key: str | None = None) -> Job:
+        """Accept a job: it is on disk when this returns. Raises: Missing, NoSuchInstance, Refused, DiskFull."""
+        operation = request.operation
+        if operation not in self.provider.does:
+            raise Missing(self.provider.name, operation, self.provider.lacks[operation])
+        if operation is not Operation.CREATE:
+            self.need(request.instance)
+        job = self.queue.accept(request, asker, key)
+        self.workers.wake()
+        return job
+
+    def read(self, operation: Operation, instance: str) -> Value:
+        """An operation that changes nothing, at once. Raises: LabErrors."""
+        self.need(instance)
+        return self._do(Request(operation, instance))
+
+    def need(self, name: str) -> None:
+        """Raises: NoSuchInstance, unless there is such an instance or a job that will make it."""
+        if name not in self._known and name not in self.queue.busy():
+            self.refresh()
+            if name not in self._known:
+                if self.trouble:
+                    raise GaveUp(self.provider.name, self.trouble)
+                raise NoSuchInstance(name, sorted(self._known))
+
+    def names(self) -> list[str]:
+        """Every instance."""
+        return sorted(self._known)
+
+    def facts(self) -> list[Facts]:
+        """Every instance with its state as DBOD names it: a job on it counts for more than what was last seen."""
+        busy, fields = self.queue.busy(), self.book.fields()
+        automatic = {one.instance for one in self.scheduler.schedules.all()}
+        with self._guard:
+            known = [dict(facts) for _, facts in sorted(self._known.items())]
+        return [
+            {
+                **facts,
+                **fields.get(facts["name"], {}),
+                "state": busy.get(facts["name"], facts["state"]),
+                "automatic": facts["name"] in automatic,
+            }
+            for facts in known
+        ]
+
+    def fact(self, name: str) -> Facts:
+        """One instance. Raises: NoSuchInstance."""
+        self.need(name)
+        for one in self.facts():
+            if one["name"] == name:
+                return one
+        raise NoSuchInstance(name, self.names())
+
+    def beat(self, now: datetime) -> None:
+        """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""
+        if self.scheduler.tick(now):
+            self.workers.wake()
+        if self._looked is None or now - self._looked >= LOOK:
+            self._looked = now
+            self.look(now)
+            self.queue.prune()
+
+    def look(self, now: datetime) -> None:
+        """The state checker's round; where the provider cannot say, every state is UNKNOWN."""
+        try:
+            seen = list(self._do(Request(Operation.CHECK)))
+            self.trouble = ""
+        except LabError as error:
+            self._trouble(error)
+            seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.names()]
+        self.states.add(seen, now)
+        if {one["name"] for one in seen} != set(self._known):
+            self.refresh()
+        with self._guard:
+            for one in seen:
+                if one["name"] in self._known:
+                    self._known[one["name"]].update(state=one["state"], seen=now.isoformat())
+
+    def refresh(self) -> None:
+        """Ask the provider for its instances."""
+        try:
+            found: list[Mapping[str, Any]] = self._do(Request(Operation.LIST))
+        except LabError as error:
+            self._trouble(error)
+            return
+        with self._guard:
+            self._known = {str(one["name"]): {**one, "seen": moment().isoformat()} for one in found}
+
+    def _beat(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.beat(moment())
+            except LabError as error:  # the disk is full, say: the next beat tries again
+                self._trouble(error)
+            self._stopped.wait(BEAT_SECONDS)
+
+    def _do(self, request: Request) -> Value:
+        try:
+            result = jobs.perform(self.provider, request)
+        except sql.ERRORS as error:
+            raise GaveUp(f"an answer of {request.instance}", str(error)) from error
+        if result.error:
+            raise result.error
+        return result.value
+
+    def _trouble(self, error: LabError) -> None:
+        if error.cause != self.trouble:
+            self._note(f"{error.cause} {error.remedy}")
+        self.trouble = error.cause
+
+    def _ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
+        """What the job changed goes into the history in the same commit as its end."""
+        if state is JobState.FINISHED_FAIL:
+            return
+        if job.operation is Operation.DESTROY:
+            self.book.forget(change, job.instance, job.asker)
+        elif told := CHANGES.get(job.operation):
+            for attribute, new in told(job.request).items():
+                self.book.changed(change, job.instance, job.asker, attribute, None, new)
+
+    def _ended(self, job: Job) -> None:
+        """Keep what is known up to date with a job that has just ended."""
+        job = self.queue.get(job.id)
+        self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{f' ({job.why})' if job.why else ''}")
+        for name in job.names:
+            try:
+                self._learn(name)
+            except LabError as error:
+                self._trouble(error)
+
+    def _learn(self, name: str) -> None:
+        try:
+            seen = self._do(Request(Operation.MONITOR, name))
+        except jobs.REFUSALS:
+            with self._guard:
+                self._known.pop(name, None)
+            return
+        with self._guard:
+            self._known[name] = {**self._known.get(name, {}), **seen, "seen": moment().isoformat()}
+
+
+CHANGES: Mapping[Operation, Callable[[Request], dict[str, str]]] = {
+    Operation.CREATE: lambda asked: {"instance": asked.engine},
+    Operation.CLONE: lambda asked: {"clone": asked.target},
+    Operation.CONFIG_PUT: lambda asked: dict(asked.settings),
+    Operation.RESIZE: lambda asked: {"memory": str(asked.memory)},
+    Operation.RESTORE: lambda asked: {"data": " ".join(filter(None, ("restored", asked.backup, asked.time)))},
+    Operation.UPGRADE: lambda asked: {"version": asked.version},
+    Operation.MAINTENANCE: lambda asked: {"maintenance": "on" if asked.on else "off"},
+    Operation.AUTOMATIC_BACKUPS: lambda asked: {"automatic backups": f"every {asked.every} h" if asked.on else "off"},
+}
+"""What a job that was done changed, for the change history."""
