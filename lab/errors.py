@@ -277,7 +277,7 @@ class Missing(LabError):
 
     def __init__(self, provider: str, operation: str, why: str) -> None:
         super().__init__(
-            f"Provider {provider} does not have {operation!r}: {why}.",
+            f"Provider {provider} does not have {str(operation)!r}: {why}.",
             "./inv dbod-evaluate shows which provider has what.",
         )
         self.why = why
@@ -293,12 +293,14 @@ class Refused(LabError):
         super().__init__(what, instead)
 
 
-class NoSuchInstance(Refused):
-    """A name that no instance has."""
+class NoSuch(Refused):
+    """A name or number of something that there is not."""
 
-    id = "no-such-instance"
+    id = "no-such"
     exit_code = 52
 
-    def __init__(self, name: str, known: list[str]) -> None:
+    @classmethod
+    def instance(cls, name: str, known: list[str]) -> NoSuch:
+        """An instance that there is not."""
         have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
-        super().__init__(f"There is no instance {name!r}.", have)
+        return cls(f"There is no instance {name!r}.", have)

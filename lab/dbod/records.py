@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lab.errors import BadValue, NoSuchInstance, Refused
+from lab.errors import BadValue, NoSuch, Refused
 from lab.home import Home
 
 PREFIX = "instance."
@@ -111,10 +111,10 @@ class Records:
         return sorted(self._state.get("instances", []))
 
     def get(self, name: str) -> Record:
-        """One instance. Raises: NoSuchInstance."""
+        """One instance. Raises: NoSuch."""
         data = self._state.get(PREFIX + name)
         if data is None:
-            raise NoSuchInstance(name, self.names())
+            raise NoSuch.instance(name, self.names())
         backups = tuple(Backup(**one) for one in data["backups"])
         return Record(**{**data, "backups": backups, "ends": tuple(data["ends"])})
 

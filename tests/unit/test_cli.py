@@ -57,6 +57,11 @@ BAD = [
     (["dbod", "config-put", "--instance=x", "--settings=a=b'c"], errors.BadValue),
     (["dbod", "ping", "--instance=x", "--provider=vmware"], errors.BadValue),
     (["dbod", "list", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
+    (["dbod", "automatic-backups", "--instance=x", "--every=0"], errors.BadValue),
+    (["dbod", "automatic-backups", "--instance=x", "--day=7"], errors.BadValue),
+    (["dbod-serve", "--provider=vmware"], errors.BadValue),
+    (["dbod-serve", "--port=99999"], errors.BadValue),
+    (["dbod-serve", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
     (["dbod-evaluate", "--providers=vmware"], errors.BadValue),
     (["dbod-evaluate", "--engines=oracle"], errors.BadValue),
 ]
@@ -128,8 +133,8 @@ def test_error_texts() -> None:
         errors.SshFailed("127.0.0.1:22", "refused"),
         errors.Missing("shared", "upgrade", "all databases run one server's version"),
         errors.Refused("The time is before the backup.", "Give a later one."),
-        errors.NoSuchInstance("x", ["a", "b"]),
-        errors.NoSuchInstance("x", []),
+        errors.NoSuch.instance("x", ["a", "b"]),
+        errors.NoSuch.instance("x", []),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER

@@ -17,7 +17,7 @@ from lab.dbod.contract import Handler, Operation, Request, Value
 from lab.dbod.database import Database
 from lab.dbod.records import moment
 from lab.dbod.schedules import Schedules
-from lab.errors import BadValue, NoSuchInstance, Refused
+from lab.errors import BadValue, NoSuch, Refused
 from lab.sql import Session
 from lab.state import write_atomically
 from lab.waits import Note
@@ -75,7 +75,7 @@ class TinyHost:
         try:
             found: dict[str, Any] = json.loads((self.root / f"{name}.json").read_text())
         except FileNotFoundError:
-            raise NoSuchInstance(name, self.names()) from None
+            raise NoSuch.instance(name, self.names()) from None
         return found
 
     def write(self, name: str, data: dict[str, Any], effect: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
 from lab.dbod.records import moment, now
-from lab.errors import Refused
+from lab.errors import NoSuch, Refused
 
 KEPT_DAYS = 90
 """How long a job that ended is remembered."""
@@ -140,11 +140,11 @@ class Queue:
         return left
 
     def get(self, job: int, within: sqlite3.Connection | None = None) -> Job:
-        """One job. Raises: Refused, if there is none."""
+        """One job. Raises: NoSuch."""
         statement = "SELECT * FROM jobs WHERE id = ?"
         found = list(within.execute(statement, (job,))) if within else self._database.rows(statement, job)
         if not found:
-            raise Refused(f"There is no job {job}.", f"Jobs are kept for {KEPT_DAYS} days.")
+            raise NoSuch(f"There is no job {job}.", f"Jobs are kept for {KEPT_DAYS} days.")
         return _job(found[0])
 
     def newest(self, instance: str = "", state: str = "", limit: int = 100) -> list[Job]:

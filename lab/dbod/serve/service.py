@@ -18,7 +18,7 @@ from lab.dbod.serve.queue import Job, JobState, Queue
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
 from lab.dbod.serve.workers import Workers
-from lab.errors import GaveUp, LabError, Missing, NoSuchInstance
+from lab.errors import GaveUp, LabError, Missing, NoSuch
 from lab.waits import Note
 
 LOOK = timedelta(minutes=1)
@@ -67,7 +67,7 @@ class Service:
         self._heart.join(STOP_SECONDS)
 
     def ask(self, request: Request, asker: str, key: str | None = None) -> Job:
-        """Accept a job: it is on disk when this returns. Raises: Missing, NoSuchInstance, Refused, DiskFull."""
+        """Accept a job: it is on disk when this returns. Raises: Missing, NoSuch, Refused, DiskFull."""
         operation = request.operation
         if operation not in self.provider.does:
             raise Missing(self.provider.name, operation, self.provider.lacks[operation])
@@ -83,13 +83,13 @@ class Service:
         return self._do(Request(operation, instance))
 
     def need(self, name: str) -> None:
-        """Raises: NoSuchInstance, unless there is such an instance or a job that will make it."""
+        """Raises: NoSuch, unless there is such an instance or a job that will make it."""
         if name not in self._known and name not in self.queue.busy():
             self.refresh()
             if name not in self._known:
                 if self.trouble:
                     raise GaveUp(self.provider.name, self.trouble)
-                raise NoSuchInstance(name, sorted(self._known))
+                raise NoSuch.instance(name, sorted(self._known))
 
     def names(self) -> list[str]:
         """Every instance."""
@@ -112,12 +112,12 @@ class Service:
         ]
 
     def fact(self, name: str) -> Facts:
-        """One instance. Raises: NoSuchInstance."""
+        """One instance. Raises: NoSuch."""
         self.need(name)
         for one in self.facts():
             if one["name"] == name:
                 return one
-        raise NoSuchInstance(name, self.names())
+        raise NoSuch.instance(name, self.names())
 
     def beat(self, now: datetime) -> None:
         """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""

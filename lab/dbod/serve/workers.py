@@ -36,6 +36,7 @@ class Workers:
         self._ending = ending
         self._after = after
         self._changed = threading.Condition()
+        self._news = 0
         self._stopping = False
         self._threads = [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(count)]
 
@@ -58,6 +59,7 @@ class Workers:
     def wake(self) -> None:
         """There is something new in the queue, or to be seen of it."""
         with self._changed:
+            self._news += 1
             self._changed.notify_all()
 
     def wait(self, job: int, seconds: float) -> Job:
@@ -98,11 +100,13 @@ class Workers:
 
     def _work(self) -> None:
         while not self._stopping:
+            seen = self._news
             with contextlib.suppress(LabError):  # nothing can be written: nothing was claimed
                 if self.run_one():
                     continue
             with self._changed:
-                if not self._stopping:
+                # what came after we had looked must not be slept over
+                if self._news == seen and not self._stopping:
                     self._changed.wait(LOOK_SECONDS)
 
     def _run(self, job: Job) -> None:
