@@ -85,6 +85,12 @@ def records(service: Service, door: Door) -> APIRouter:
         found = service.states.of(name, moment() - timedelta(hours=hours))
         return shapes.Response(response=[shapes.StateRow.model_validate(one) for one in found])
 
+    @made.get("/states")
+    def all_states(hours: Hours = 24) -> shapes.Response[list[shapes.LookRow]]:
+        """What the state checker saw of all: how many instances were in which state."""
+        found = service.states.summary(moment() - timedelta(hours=hours))
+        return shapes.Response(response=[shapes.LookRow.model_validate(one) for one in found])
+
     @made.get("/backups-per-day")
     def per_day(
         days: Annotated[int, Query(ge=1, le=90)] = 14, instance: Annotated[Name | None, Query()] = None

@@ -25,14 +25,8 @@ LOOK = timedelta(minutes=1)
 """Between two looks of the state checker."""
 BEAT_SECONDS = 2.0
 STOP_SECONDS = 30.0
-READS = frozenset(
-    {
-        Operation.LIST, Operation.PING, Operation.MONITOR, Operation.CHECK, Operation.CONFIG_GET, Operation.BACKUPS,
-        Operation.LOGS, Operation.CREDENTIALS,
-    }
-)  # fmt: skip
-"""Answered at once; every other operation is a job."""
-MAKES = frozenset({Operation.CREATE, Operation.CLONE, Operation.REPLICATE})
+UNSEEN = frozenset({Operation.BACKUP, Operation.AUTOMATIC_BACKUPS})
+"""Jobs after which an instance is as it was before."""
 Facts = dict[str, Any]
 
 
@@ -190,7 +184,7 @@ class Service:
         """Keep what is known up to date with a job that has just ended."""
         job = self.queue.get(job.id)
         self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{f' ({job.why})' if job.why else ''}")
-        for name in job.names:
+        for name in job.names if job.operation not in UNSEEN else ():
             try:
                 self._learn(name)
             except LabError as error:

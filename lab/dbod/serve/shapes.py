@@ -260,6 +260,15 @@ class StateRow(BaseModel):
     seconds: float | None
 
 
+class LookRow(BaseModel):
+    """One look of the state checker: how many instances were in a state, and the longest of their answers."""
+
+    at: int
+    state: str
+    n: int
+    seconds: float | None
+
+
 class ChangeRow(BaseModel):
     """A change: who, what, the value before and after."""
 
