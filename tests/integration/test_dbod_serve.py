@@ -111,20 +111,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert engine.labelled(NAME) == []
 
 
-@pytest.fixture(scope="module")
-def names(served: Served) -> list[str]:
-    found = ["serve_a", "serve_b"]
-    for name, kind in zip(found, ("MYSQL", "PG"), strict=True):
-        served.done("POST", f"/instance/{name}", json={"db_type": kind, "memory": 256})
-    return found
-
-
 def sql(served: Served, name: str, *statements: str) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     with served.host().session(name) as session:
         for statement in statements:
             rows = session.execute(statement)
     return rows
+
+
+@pytest.fixture(scope="module")
+def names(served: Served) -> list[str]:
+    found = ["serve_a", "serve_b"]
+    for name, kind in zip(found, ("MYSQL", "PG"), strict=True):
+        served.done("POST", f"/instance/{name}", json={"db_type": kind, "memory": 256})
+        sql(served, name, "CREATE SCHEMA app", "CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
+    return found
 
 
 def _as_if_killed_before_the_end_was_written(served: Served, job: int, *held: str) -> None:
@@ -137,8 +138,7 @@ def _as_if_killed_before_the_end_was_written(served: Served, job: int, *held: st
 
 def test_what_was_done_is_not_done_again(served: Served, names: list[str]) -> None:
     for name in names:
-        sql(served, name, "CREATE SCHEMA app", "CREATE TABLE app.t (id INTEGER PRIMARY KEY)",
-            "INSERT INTO app.t VALUES (1)")  # fmt: skip
+        sql(served, name, "DELETE FROM app.t", "INSERT INTO app.t VALUES (1)")  # fmt: skip
         backup = served.done("POST", f"/rundeck/job/BACKUP/{name}")
         sql(served, name, "INSERT INTO app.t VALUES (2)")
         restore = served.done("POST", f"/rundeck/job/RESTORE/{name}", json={"backup": backup["value"]["id"]})
@@ -254,6 +254,8 @@ def test_the_page_does_a_backup_and_a_restore_in_a_browser(served: Served, names
     selenium = pytest.importorskip("selenium.webdriver")
     name = names[0]
     sql(served, name, "DELETE FROM app.t", "INSERT INTO app.t VALUES (10)")
+    assert served.end() == 0
+    served.start()  # the state checker looks when it starts: there is something to draw
     options = selenium.ChromeOptions()
     options.binary_location = browser
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}/profile"):
