@@ -96,7 +96,7 @@ def _monitor(trial: Trial) -> None:
     trial.expect(trial.do(Op.PING)["answers"] is True, "ping: it answers")
     seen = trial.do(Op.MONITOR)
     trial.expect(seen["state"] == State.RUNNING, f"monitor: {seen['state']}")
-    more = {key: seen[key] for key in ("connections", "memory", "bytes", "status") if key in seen}
+    more = {key: seen[key] for key in ("connections", "memory_used", "bytes", "status") if key in seen}
     trial.evidence.append(f"it also tells {more}")
 
 

@@ -121,7 +121,7 @@ class Servers:
         """The running container's memory and its limit, in bytes."""
         with self._found(name) as container:
             memory: Any = container.stats(stream=False, one_shot=True)["memory_stats"]
-        return {"memory": int(memory.get("usage", 0)), "limit": int(memory.get("limit", 0))}
+        return {"memory_used": int(memory.get("usage", 0)), "memory_limit": int(memory.get("limit", 0))}
 
     def logs(self, name: str, lines: int) -> str:
         """The server's last lines."""

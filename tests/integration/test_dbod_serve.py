@@ -172,7 +172,7 @@ def test_a_restore_that_was_killed_ends_well(served: Served, names: list[str]) -
 
 
 def test_a_thousand_jobs_across_a_kill(served: Served, names: list[str]) -> None:
-    """Every tenth is a backup; the others change the memory limit, so the last of them shows the order."""
+    """Every tenth is a backup; the others say how many automatic ones stay, so the last of them shows the order."""
     before = {name: len(served.get(f"/instance/{name}/backup")["backups"]) for name in names}
 
     def ask(number: int) -> int:
@@ -180,7 +180,8 @@ def test_a_thousand_jobs_across_a_kill(served: Served, names: list[str]) -> None
         if number // 2 % 10 == 0:
             told = served("POST", f"/rundeck/job/BACKUP/{name}", headers=key)
         else:
-            told = served("POST", f"/rundeck/job/RESIZE/{name}", json={"memory": 256 + number}, headers=key)
+            wanted = {"every": 168, "keep": number + 1}
+            told = served("POST", f"/rundeck/job/ENABLE_AUTOMATIC_BACKUPS/{name}", json=wanted, headers=key)
         return int(told.json()["response"]["id"])
 
     accepted = [ask(number) for number in range(JOBS * 3 // 4)]
@@ -191,19 +192,16 @@ def test_a_thousand_jobs_across_a_kill(served: Served, names: list[str]) -> None
     waits.until("all jobs to end", lambda: not _left(served), seconds=900, setting="", every=1.0)
     ended = served.get(f"/job?limit={JOBS}")
     assert Counter(job["state"] for job in ended) == {"FINISHED_OK": JOBS}
-    assert any(job["attempts"] > 1 for job in ended)
     for name in names:
-        made = [backup["id"] for backup in served.get(f"/instance/{name}/backup")["backups"]]
+        shown = served.get(f"/instance/{name}/backup")
+        made = [backup["id"] for backup in shown["backups"]]
         assert len(made) == len(set(made)) == before[name] + JOBS // 20
-        found = served.host().instance(name)
-        assert {path.name for path in found.backups.iterdir()} == set(made)
-        of_name = [job["id"] for job in ended if job["instance"] == name]
-        began = [job["begin_date"] for job in ended if job["instance"] == name]
+        assert {path.name for path in served.host().instance(name).backups.iterdir()} == set(made)
+        assert shown["schedule"]["keep"] == JOBS - 1 + names.index(name)
+        of_name = [(job["id"], job["begin_date"]) for job in ended if job["instance"] == name]
         assert of_name == sorted(of_name, reverse=True)
-        assert began == sorted(began, reverse=True)
-    assert {name: served.get(f"/instance/{name}")["memory"] for name in names} == {
-        names[number % 2]: 256 + number for number in range(JOBS) if number // 2 % 10
-    }
+        assert [began for _, began in of_name] == sorted((began for _, began in of_name), reverse=True)
+        served.done("POST", f"/rundeck/job/DISABLE_AUTOMATIC_BACKUPS/{name}")
 
 
 def _left(served: Served) -> int:
@@ -303,6 +301,7 @@ def test_the_page_does_a_backup_and_a_restore_in_a_browser(served: Served, names
         assert done_after(job["id"])["job"] == "RESTORE"
         ended("RESTORE")
         assert sql(served, name, "SELECT id FROM app.t") == [(10,)]
+        assert "256 MiB" in see(f'tr[data-name="{name}"]').text
         press("#tabs button:nth-child(1)")
         see("#tab svg")
         driver.save_screenshot(str(tmp_path / "page.png"))

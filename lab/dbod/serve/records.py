@@ -31,7 +31,7 @@ def records(service: Service, door: Door) -> APIRouter:
                 lacks={str(key): why for key, why in provider.lacks.items()},
                 work={str(key): why for key, why in provider.work.items()},
                 trouble=service.trouble,
-                instances=len(service.names()),
+                instances=len(service.known.names()),
                 jobs=service.queue.counts(),
                 now=moment().isoformat(timespec="seconds"),
             )

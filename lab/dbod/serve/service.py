@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from time import monotonic
 
 from lab import sql
 from lab.dbod import jobs
@@ -14,6 +14,7 @@ from lab.dbod.contract import Operation, Provider, Request, State, Value
 from lab.dbod.database import Database
 from lab.dbod.records import moment
 from lab.dbod.serve.book import Book
+from lab.dbod.serve.known import Facts, Known
 from lab.dbod.serve.queue import Job, JobState, Queue
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
@@ -27,11 +28,10 @@ BEAT_SECONDS = 2.0
 STOP_SECONDS = 30.0
 UNSEEN = frozenset({Operation.BACKUP, Operation.AUTOMATIC_BACKUPS})
 """Jobs after which an instance is as it was before."""
-Facts = dict[str, Any]
 
 
 class Service:
-    """One provider, served. What is known of an instance is as fresh as the last look, or the last job on it."""
+    """One provider, served."""
 
     def __init__(self, provider: Provider, database: Database, workers: int, note: Note) -> None:
         self.provider = provider
@@ -39,11 +39,10 @@ class Service:
         self.scheduler = Scheduler(database, self.queue)
         self.states = States(database)
         self.book = Book(database)
-        self.workers = Workers(self.queue, provider, workers, self._ending, self._ended)
+        self.known = Known(self._do)
+        self.workers = Workers(self.queue, provider, workers, self)
         self.trouble = ""
         self._note = note
-        self._known: dict[str, Facts] = {}
-        self._guard = threading.Lock()
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         self._looked: datetime | None = None
@@ -78,23 +77,18 @@ class Service:
 
     def need(self, name: str) -> None:
         """Raises: NoSuch, unless there is such an instance or a job that will make it."""
-        if name not in self._known and name not in self.queue.busy():
-            self.refresh()
-            if name not in self._known:
-                if self.trouble:
-                    raise GaveUp(self.provider.name, self.trouble)
-                raise NoSuch.instance(name, sorted(self._known))
-
-    def names(self) -> list[str]:
-        """Every instance."""
-        return sorted(self._known)
+        if name in self.known.names() or name in self.queue.busy():
+            return
+        self.refresh()
+        if name not in self.known.names():
+            if self.trouble:
+                raise GaveUp(self.provider.name, self.trouble)
+            raise NoSuch.instance(name, self.known.names())
 
     def facts(self) -> list[Facts]:
         """Every instance with its state as DBOD names it: a job on it counts for more than what was last seen."""
         busy, fields = self.queue.busy(), self.book.fields()
         automatic = {one.instance for one in self.scheduler.schedules.all()}
-        with self._guard:
-            known = [dict(facts) for _, facts in sorted(self._known.items())]
         return [
             {
                 **facts,
@@ -102,7 +96,7 @@ class Service:
                 "state": busy.get(facts["name"], facts["state"]),
                 "automatic": facts["name"] in automatic,
             }
-            for facts in known
+            for facts in self.known.all()
         ]
 
     def fact(self, name: str) -> Facts:
@@ -111,7 +105,7 @@ class Service:
         for one in self.facts():
             if one["name"] == name:
                 return one
-        raise NoSuch.instance(name, self.names())
+        raise NoSuch.instance(name, self.known.names())
 
     def beat(self, now: datetime) -> None:
         """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""
@@ -124,29 +118,24 @@ class Service:
 
     def look(self, now: datetime) -> None:
         """The state checker's round; where the provider cannot say, every state is UNKNOWN."""
+        began = monotonic()
         try:
             seen = list(self._do(Request(Operation.CHECK)))
             self.trouble = ""
         except LabError as error:
             self._trouble(error)
-            seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.names()]
+            seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.known.names()]
         self.states.add(seen, now)
-        if {one["name"] for one in seen} != set(self._known):
+        if {one["name"] for one in seen} != set(self.known.names()):
             self.refresh()
-        with self._guard:
-            for one in seen:
-                if one["name"] in self._known:
-                    self._known[one["name"]].update(state=one["state"], seen=now.isoformat())
+        self.known.saw(seen, now, began)
 
     def refresh(self) -> None:
         """Ask the provider for its instances."""
         try:
-            found: list[Mapping[str, Any]] = self._do(Request(Operation.LIST))
+            self.known.refresh()
         except LabError as error:
             self._trouble(error)
-            return
-        with self._guard:
-            self._known = {str(one["name"]): {**one, "seen": moment().isoformat()} for one in found}
 
     def _beat(self) -> None:
         while not self._stopped.is_set():
@@ -170,7 +159,15 @@ class Service:
             self._note(f"{error.cause} {error.remedy}")
         self.trouble = error.cause
 
-    def _ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
+    def before(self, job: Job) -> None:
+        """A job is about to end: whoever sees that it has ended shall see its instances as it left them."""
+        for name in job.names if job.operation not in UNSEEN else ():
+            try:
+                self.known.learn(name)
+            except LabError as error:
+                self._trouble(error)
+
+    def ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
         """What the job changed goes into the history in the same commit as its end."""
         if state is JobState.FINISHED_FAIL:
             return
@@ -180,25 +177,10 @@ class Service:
             for attribute, new in told(job.request).items():
                 self.book.changed(change, job.instance, job.asker, attribute, None, new)
 
-    def _ended(self, job: Job) -> None:
-        """Keep what is known up to date with a job that has just ended."""
+    def after(self, job: Job) -> None:
+        """A job has ended."""
         job = self.queue.get(job.id)
         self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{f' ({job.why})' if job.why else ''}")
-        for name in job.names if job.operation not in UNSEEN else ():
-            try:
-                self._learn(name)
-            except LabError as error:
-                self._trouble(error)
-
-    def _learn(self, name: str) -> None:
-        try:
-            seen = self._do(Request(Operation.MONITOR, name))
-        except jobs.REFUSALS:
-            with self._guard:
-                self._known.pop(name, None)
-            return
-        with self._guard:
-            self._known[name] = {**self._known.get(name, {}), **seen, "seen": moment().isoformat()}
 
 
 CHANGES: Mapping[Operation, Callable[[Request], dict[str, str]]] = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from lab import waits
 from lab.dbod import jobs
@@ -20,21 +19,26 @@ WARNING = "warning:"
 """Notes that begin so end a job that was done as FINISHED_WARNING."""
 
 
-class Workers:
-    """``count`` threads over a queue; ``ending`` is part of the commit that ends a job, ``after`` comes after it."""
+class Hooks(Protocol):
+    """What else is to be done when a job ends."""
 
-    def __init__(
-        self,
-        queue: Queue,
-        provider: Provider,
-        count: int,
-        ending: Callable[[sqlite3.Connection, Job, JobState], None],
-        after: Callable[[Job], None],
-    ) -> None:
+    def before(self, job: Job) -> None:
+        """It is done, and still holds its names."""
+
+    def ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
+        """Part of the commit that ends it."""
+
+    def after(self, job: Job) -> None:
+        """It has ended."""
+
+
+class Workers:
+    """``count`` threads over a queue."""
+
+    def __init__(self, queue: Queue, provider: Provider, count: int, hooks: Hooks) -> None:
         self._queue = queue
         self._provider = provider
-        self._ending = ending
-        self._after = after
+        self._hooks = hooks
         self._changed = threading.Condition()
         self._news = 0
         self._stopping = False
@@ -82,7 +86,7 @@ class Workers:
         except LabError as trouble:
             self._return(job, trouble)
             return False
-        self._after(job)
+        self._hooks.after(job)
         self.wake()
         return True
 
@@ -134,4 +138,5 @@ class Workers:
         state = JobState.FINISHED_FAIL if error else JobState.FINISHED_WARNING if warned else JobState.FINISHED_OK
         why = "; ".join(warned) if warned and not error else why
         told = error.as_dict() if error else None
-        self._queue.finish(job, state, str(outcome), why, value, told, self._ending)
+        self._hooks.before(job)
+        self._queue.finish(job, state, str(outcome), why, value, told, self._hooks.ending)
