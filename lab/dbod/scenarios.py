@@ -229,7 +229,25 @@ def _logs(trial: Trial) -> None:
     "Automatic backups at an interval", Op.AUTOMATIC_BACKUPS, "seen as Trove's scheduler, which was never built"
 )
 def _automatic_backups(trial: Trial) -> None:
-    trial.do(Op.AUTOMATIC_BACKUPS)
+    trial.empty()
+    trial.write(1)
+    trial.do(Op.AUTOMATIC_BACKUPS, every=6, keep=2)
+    try:
+        ahead = (6, 12, 30)
+        missed = [trial.served(hours) for hours in ahead]
+        trial.expect(
+            [m is not None for m in missed] == [True] * 3, f"{', '.join(map(str, ahead))} h on: a backup each"
+        )
+        trial.expect((missed[-1] or 0) >= 2, f"the last made up for {missed[-1]} due times without a server")
+        trial.expect(trial.served(ahead[-1]) is None, "at the same time again: none")
+        left = [one["id"] for one in trial.do(Op.BACKUPS) if one["automatic"]]
+        trial.expect(len(left) == 2, f"the newest two are kept: {', '.join(left)}")
+    finally:
+        trial.do(Op.AUTOMATIC_BACKUPS, on=False)
+    trial.expect(trial.served(48) is None, "switched off: none")
+    trial.write(2)
+    trial.do(Op.RESTORE, backup=left[0])
+    trial.reads(1)
 
 
 @_scenario("A replica, and swapping it with its master", Op.PROMOTE)

@@ -7,14 +7,15 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Response, 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.dbod.contract import Operation, Request
-from lab.dbod.serve import answers, page, shapes
+from lab.dbod.serve import answers, asked, page, shapes, told
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.book import ATTRIBUTE, FIELD
 from lab.dbod.serve.queue import Job, JobState
 from lab.dbod.serve.records import records
 from lab.dbod.serve.service import Service
-from lab.dbod.serve.shapes import JobShape, Key, Name
+from lab.dbod.serve.shapes import JobShape
+from lab.dbod.serve.words import ENGINES, Key, Name, Number
 from lab.errors import NoSuch
 
 HOSTS = ["127.0.0.1", "localhost"]
@@ -49,7 +50,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
     @made.get("/instance", dependencies=[Depends(door.asker)])
     def instances() -> shapes.Response[list[shapes.Instance]]:
         """Every instance."""
-        return shapes.Response(response=[shapes.instance(facts) for facts in service.facts()])
+        return shapes.Response(response=[told.instance(facts) for facts in service.facts()])
 
     @made.get("/instance/alias/{alias}", dependencies=[Depends(door.asker)])
     def alias(alias: Name) -> shapes.Response[shapes.Alias]:
@@ -62,16 +63,16 @@ def _instances(service: Service, door: Door) -> APIRouter:
     @made.get("/instance/{name}", dependencies=[Depends(door.asker)])
     def instance(name: Name) -> shapes.Response[shapes.Instance]:
         """One instance."""
-        return shapes.Response(response=shapes.instance(service.fact(name)))
+        return shapes.Response(response=told.instance(service.fact(name)))
 
     @made.post("/instance/{name}", status_code=202, responses=ACCEPTED)
     def create(
-        name: Name, body: shapes.Creation, who: asker, response: Response, wait: Wait = 0,
+        name: Name, body: asked.Creation, who: asker, response: Response, wait: Wait = 0,
         idempotency_key: IdempotencyKey = None,
     ) -> shapes.Response[JobShape]:  # fmt: skip
         """Ask for a new instance; one that is there already is left as it is."""
         request = Request(
-            Operation.CREATE, name, engine=shapes.ENGINES[body.db_type], memory=body.memory, port=body.port or 0,
+            Operation.CREATE, name, engine=ENGINES[body.db_type], memory=body.memory, port=body.port or 0,
             owner=body.username, category=body.class_, version=body.version,
         )  # fmt: skip
         job = service.ask(request, who, idempotency_key)
@@ -80,11 +81,11 @@ def _instances(service: Service, door: Door) -> APIRouter:
         return _told(service, job, wait, response)
 
     @made.put("/instance/{name}")
-    def change(name: Name, body: shapes.Change, who: asker) -> shapes.Response[shapes.Instance]:
+    def change(name: Name, body: asked.Change, who: asker) -> shapes.Response[shapes.Instance]:
         """Change what DBOD keeps of an instance beside its server; each change is in its history."""
         service.fact(name)
         service.book.write(name, FIELD, body.model_dump(by_alias=True, exclude_unset=True, mode="json"), who)
-        return shapes.Response(response=shapes.instance(service.fact(name)))
+        return shapes.Response(response=told.instance(service.fact(name)))
 
     @made.delete("/instance/{name}", status_code=202, responses=ACCEPTED)
     def destroy(
@@ -110,7 +111,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
 
     @made.put("/instance/{name}/attribute/{key}")
     @made.post("/instance/{name}/attribute/{key}", include_in_schema=False)
-    def set_attribute(name: Name, key: Key, body: shapes.Value, who: asker) -> shapes.Response[str]:
+    def set_attribute(name: Name, key: Key, body: asked.Value, who: asker) -> shapes.Response[str]:
         """Set an attribute; the change is in the history."""
         service.need(name)
         service.book.write(name, ATTRIBUTE, {key: body.value}, who)
@@ -138,9 +139,9 @@ def _instances(service: Service, door: Door) -> APIRouter:
 
 def _jobs(service: Service, door: Door) -> APIRouter:
     made = APIRouter(tags=["job"], responses=REFUSALS)
-    for name, asked in shapes.JOBS.items():
+    for name, kind in asked.JOBS.items():
         made.add_api_route(
-            f"/rundeck/job/{name}/{{instance}}", _ask(service, door, asked), methods=["POST"], status_code=202,
+            f"/rundeck/job/{name}/{{instance}}", _ask(service, door, kind), methods=["POST"], status_code=202,
             responses=ACCEPTED, name=name, operation_id=name,
             description="Accepted, it is done although the server be killed, and once.",
         )  # fmt: skip
@@ -153,28 +154,28 @@ def _jobs(service: Service, door: Door) -> APIRouter:
     ) -> shapes.Response[list[JobShape]]:
         """The newest jobs first, without their logs."""
         found = service.queue.newest(instance or "", state or "", limit)
-        return shapes.Response(response=[shapes.job(one, []) for one in found])
+        return shapes.Response(response=[told.job(one, []) for one in found])
 
     @made.get("/job/{number}", dependencies=[Depends(door.asker)])
-    def job(number: shapes.Number, wait: Wait = 0) -> shapes.Response[JobShape]:
+    def job(number: Number, wait: Wait = 0) -> shapes.Response[JobShape]:
         """One job with its log."""
         found = service.workers.wait(number, wait) if wait else service.queue.get(number)
-        return shapes.Response(response=shapes.job(found, service.queue.log(number)))
+        return shapes.Response(response=told.job(found, service.queue.log(number)))
 
     return made
 
 
-def _ask(service: Service, door: Door, asked: shapes.Asked) -> Callable[..., shapes.Response[JobShape]]:
+def _ask(service: Service, door: Door, kind: asked.Asked) -> Callable[..., shapes.Response[JobShape]]:
     """The route's function: its body is the job's own arguments."""
-    arguments: Any = asked.arguments if asked.needs else asked.arguments | None
-    given: Any = Body() if asked.needs else Body(None)
+    arguments: Any = kind.arguments if kind.needs else kind.arguments | None
+    given: Any = Body() if kind.needs else Body(None)
 
     def ask(
         instance: Name, who: Annotated[str, Depends(door.asker)], response: Response, body: arguments = given,
         wait: Wait = 0, idempotency_key: IdempotencyKey = None,
     ) -> shapes.Response[JobShape]:  # fmt: skip
         values = body.model_dump(exclude_unset=True) if body else {}
-        request = Request(asked.operation, instance, on=asked.on, **values)
+        request = Request(kind.operation, instance, on=kind.on, **values)
         return _told(service, service.ask(request, who, idempotency_key), wait, response)
 
     return ask
@@ -185,8 +186,8 @@ def _told(service: Service, job: Job, wait: float, response: Response) -> shapes
         job = service.workers.wait(job.id, wait)
     response.status_code = 200 if job.done else 202
     response.headers["Location"] = f"/api/v1/job/{job.id}"
-    return shapes.Response(response=shapes.job(job, service.queue.log(job.id)))
+    return shapes.Response(response=told.job(job, service.queue.log(job.id)))
 
 
 def _metadata(service: Service, facts: dict[str, Any]) -> shapes.Metadata:
-    return shapes.metadata(facts, service.book.read(facts["name"], ATTRIBUTE), service.provider.name)
+    return told.metadata(facts, service.book.read(facts["name"], ATTRIBUTE), service.provider.name)

@@ -11,7 +11,7 @@ from lab.dbod.serve import shapes
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.service import Service
-from lab.dbod.serve.shapes import Name
+from lab.dbod.serve.words import Name
 
 Hours = Annotated[float, Query(gt=0, le=72)]
 
