@@ -22,19 +22,19 @@ WORKERS = {"docker-host": 4, "shared": 1, "trove": 4}
 LAST_ANSWERS_SECONDS = 5
 
 
-def serve(name: str, lab: str, port: int, note: Note, install: bool = True) -> None:
+def serve(name: str, lab: str, port: int, note: Note, host_name: str = providers.HOST) -> None:
     """Serve a provider until SIGTERM or Ctrl-C. Raises: BadValue, LabBusy, PortTaken, NoSuchLab, GaveUp …"""
     if not 0 <= port <= 65535:
         raise BadValue("port", port, "a whole number from 0 (any) to 65535", "flag")
-    home = providers.home_of(name, lab)
+    home = providers.home_of(name, lab, host_name)
     if name != "trove":
-        host.ensure({"docker"}, note, cache() / "dbod-install.log", install)
+        host.ensure({"docker"}, note, cache() / "dbod-install.log")
     # Trove's own commands go on beside us: what they do is Trove's to keep apart
     owned = home.path if name != "trove" else home.path / "serve"
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     with listening, state.lock(owned, home.name, f"dbod-serve at {address}"):
-        provider = providers.provider(name, lab, note, owned=True)
+        provider = providers.provider(name, lab, note, host_name, owned=True)
         token, path = auth.token(home)
         service = Service(provider, database.of(home), WORKERS[name], note)
         note(f"serving {name} at {address}, its token is in {path}; Ctrl-C ends it")

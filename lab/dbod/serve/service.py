@@ -180,7 +180,8 @@ class Service:
     def after(self, job: Job) -> None:
         """A job has ended."""
         job = self.queue.get(job.id)
-        self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{f' ({job.why})' if job.why else ''}")
+        why = f" ({job.why})" if job.state != JobState.FINISHED_OK else ""
+        self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{why}")
 
 
 CHANGES: Mapping[Operation, Callable[[Request], dict[str, str]]] = {
