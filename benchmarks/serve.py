@@ -91,11 +91,11 @@ class Bench:
         return {"a second": len(times) / SECONDS, "median ms": cuts[49] * 1000, "p99 ms": cuts[98] * 1000}
 
     def jobs(self, names: list[str]) -> dict[str, object]:
-        """Every tenth is a backup; killed when three quarters are accepted, the rest asked for after that."""
+        """First backups, behind which the others queue; killed at three quarters, then all are asked again."""
 
         def ask(number: int, by: Any) -> int:
             name, key = names[number % len(names)], f"bench-{number}"
-            if number // len(names) % 10 == 0:
+            if number < JOBS // 10:
                 return int(self.ask("POST", f"/rundeck/job/BACKUP/{name}", key=key, by=by)["id"])
             wanted = {"every": 168, "keep": number + 1}
             return int(self.ask("POST", f"/rundeck/job/ENABLE_AUTOMATIC_BACKUPS/{name}", wanted, key, by)["id"])

@@ -14,12 +14,19 @@ from typing import Any
 import pytest
 
 from lab import errors, waits
+from lab.dbod.cloudhost import CloudHost
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database
+from lab.dbod.dockerhost import DockerHost
 from lab.dbod.schedules import Schedule
+from lab.dbod.serve import told
+from lab.dbod.serve.book import FIELD
 from lab.dbod.serve.queue import Job, JobState, Queue
 from lab.dbod.serve.service import LOOK, Service
 from lab.dbod.serve.states import KEPT, States
+from lab.dbod.shared import Shared
+from lab.home import Home
+from tests.unit.faketrove import access
 from tests.unit.tinyhost import TinyHost
 
 Op = Operation
@@ -403,6 +410,72 @@ def test_a_provider_that_cannot_say_makes_states_unknown(tmp_path: Path) -> None
     service.provider = TinyHost(tmp_path)
     service.beat(T + 2 * LOOK)
     assert (service.fact("a")["state"], service.trouble) == ("RUNNING", "")
+
+
+def test_an_older_answer_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.refresh()
+    host = TinyHost(tmp_path)
+
+    def stops_meanwhile(operation: Operation) -> waits.Note:
+        def handler(_request: Request, _note: waits.Note) -> Any:
+            old = host.does[operation](_request, _note)
+            service.queue.accept(Request(Op.STOP, "a"), "t")
+            run_all(service)
+            return old
+
+        return handler  # type: ignore[return-value]
+
+    looks: dict[Operation, Callable[[], None]] = {Op.LIST: service.refresh, Op.CHECK: lambda: service.look(T)}
+    for operation, look in looks.items():
+
+        class Slow(TinyHost):
+            @property
+            def does(self, operation: Operation = operation) -> dict[Operation, Any]:
+                return {**super().does, operation: stops_meanwhile(operation)}
+
+        service.queue.accept(Request(Op.START, "a"), "t")
+        run_all(service)
+        assert service.fact("a")["state"] == "RUNNING"
+        service.provider = Slow(tmp_path)
+        look()
+        service.provider = host
+        assert service.fact("a")["state"] == "STOPPED", operation
+
+
+def test_a_create_that_fails_leaves_no_entry(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+
+    def fails(_request: Request, _note: waits.Note) -> None:
+        raise errors.DockerUnusable("no engine listens", "Start it.")
+
+    class Broken(TinyHost):
+        @property
+        def does(self) -> dict[Operation, Any]:
+            return {**super().does, Op.CREATE: fails}
+
+    service.workers._provider = Broken(tmp_path)
+    service.book.write("a", FIELD, {"project": "x"}, "t")
+    service.queue.accept(Request(Op.CREATE, "a"), "t")
+    run_all(service)
+    assert service.book.fields() == {}
+
+
+def test_trove_and_the_shared_server_are_served_through_the_same_contract(tmp_path: Path) -> None:
+    home = Home("unit", tmp_path)
+    home.make()
+    trove = Service(CloudHost(access(home)[0]), Database(tmp_path / "trove.db", "unit"), 1, quiet)
+    trove.refresh()
+    trove.ask(Request(Op.CREATE, "a"), "t")
+    run_all(trove)
+    assert told.instance(trove.fact("a")).state == "RUNNING"
+    with pytest.raises(errors.Missing, match="no scheduler"):
+        trove.ask(Request(Op.AUTOMATIC_BACKUPS, "a"), "t")
+    shared = Service(Shared(DockerHost(home, quiet, owned=True)), Database(tmp_path / "s.db", "unit"), 1, quiet)
+    shared.refresh()
+    assert shared.facts() == []
+    with pytest.raises(errors.Missing, match="a snapshot holds every database"):
+        shared.ask(Request(Op.BACKUP, "a"), "t")
 
 
 def test_a_job_on_an_instance_counts_for_more_than_its_last_state(tmp_path: Path) -> None:

@@ -75,9 +75,10 @@ def _instances(service: Service, door: Door) -> APIRouter:
             Operation.CREATE, name, engine=ENGINES[body.db_type], memory=body.memory, port=body.port or 0,
             owner=body.username, category=body.class_, version=body.version,
         )  # fmt: skip
+        new = name not in service.known.names()
         job = service.ask(request, who, idempotency_key)
         fields = body.model_dump(include={"description", "e_group", "project", "expiry_date"}, mode="json")
-        service.book.write(name, FIELD, {key: value for key, value in fields.items() if value}, who)
+        service.book.write(name, FIELD, {key: value for key, value in fields.items() if value and new}, who)
         return _told(service, job, wait, response)
 
     @made.put("/instance/{name}")

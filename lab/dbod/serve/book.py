@@ -35,8 +35,9 @@ class Book:
 
     def write(self, instance: str, kind: str, values: Mapping[str, str | None], who: str) -> None:
         """Set values, or remove those that are None; what changes is recorded."""
-        old = self.read(instance, kind)
         with self._database.write() as change:
+            known = "SELECT key, value FROM attributes WHERE instance = ? AND kind = ?"
+            old = {row["key"]: row["value"] for row in change.execute(known, (instance, kind))}
             for key, value in values.items():
                 if value == old.get(key):
                     continue

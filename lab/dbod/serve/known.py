@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.dbod.contract import Operation, Request, Value
 from lab.dbod.records import now
-from lab.errors import NoSuch, Refused
+from lab.errors import Refused
 
 Facts = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Known:
         """Ask for one; for a job on it, which holds its name: so answers come in the order of jobs."""
         try:
             seen = self._ask(Request(Operation.MONITOR, name))
-        except (NoSuch, Refused):
+        except Refused:
             seen = None
         with self._guard:
             self._learned[name] = monotonic()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 
-from lab import sql
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
 from lab.dbod.database import Database
@@ -148,8 +147,11 @@ class Service:
     def _do(self, request: Request) -> Value:
         try:
             result = jobs.perform(self.provider, request)
-        except sql.ERRORS as error:
-            raise GaveUp(f"an answer of {request.instance}", str(error)) from error
+        except LabError:
+            raise
+        except Exception as fault:  # drivers have many; none of them may end the thread that looks
+            what = f"{request.operation} {request.instance}".strip()
+            raise GaveUp(what, f"{type(fault).__name__}: {str(fault)[:300]}") from fault
         if result.error:
             raise result.error
         return result.value
@@ -170,6 +172,8 @@ class Service:
     def ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
         """What the job changed goes into the history in the same commit as its end."""
         if state is JobState.FINISHED_FAIL:
+            if job.operation is Operation.CREATE and job.instance not in self.known.names():
+                self.book.forget(change, job.instance, job.asker)
             return
         if job.operation is Operation.DESTROY:
             self.book.forget(change, job.instance, job.asker)

@@ -42,7 +42,7 @@ class Instance(BaseModel):
     version: str | None
     class_: Class | None = Field(alias="class")
     state: str
-    status: str
+    status: str | None = Field(description="the platform's own words, where it has some")
     host: str | None
     port: int | None
     memory: int | None = Field(description="its limit, MiB")

@@ -25,7 +25,7 @@ def instance(facts: dict[str, Any]) -> shapes.Instance:
             "version": facts.get("version"),
             "class": facts.get("class") or facts.get("category"),
             "state": str(facts["state"]),
-            "status": "ACTIVE",
+            "status": facts.get("status"),
             "host": facts.get("host"),
             "port": facts.get("port"),
             "memory": facts.get("memory"),
