@@ -159,6 +159,13 @@ def test_a_server_that_does_not_answer_is_unknown(host: DockerHost, name: str) -
     assert host.state(host.records.get(name)) == State.RUNNING
 
 
+def test_a_server_that_a_killed_backup_left_frozen_goes_on(host: DockerHost, name: str) -> None:
+    with engine.client() as client:
+        client.containers.get(host.servers._container(name)).pause()
+    do(host, Operation.BACKUP, name)
+    assert host.state(host.records.get(name)) == State.RUNNING
+
+
 def test_refused_settings_change_nothing(host: DockerHost, name: str) -> None:
     config = (host.instance(name).folder / "server.cnf").read_text()
     for settings in ({"max_connections": "many"}, {"no_such": "1"}, {"port": "1"}):

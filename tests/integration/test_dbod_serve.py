@@ -156,6 +156,19 @@ def test_what_was_done_is_not_done_again(served: Served, names: list[str]) -> No
         served.done("DELETE", f"/instance/{name}_twin")
 
 
+@pytest.mark.parametrize("kind", ["MYSQL", "PG"])
+def test_a_create_that_was_killed_ends_well(served: Served, kind: str) -> None:
+    asked = served("POST", "/instance/serve_c", json={"db_type": kind}).json()["response"]["id"]
+    while served.get(f"/job/{asked}")["state"] == "PENDING":
+        pass
+    served.kill()
+    served.start()
+    ended = served.get(f"/job/{asked}?wait=60")
+    assert (ended["state"], ended["attempts"]) == ("FINISHED_OK", 2), ended
+    assert sql(served, "serve_c", "SELECT 6 * 7") == [(42,)]
+    served.done("DELETE", "/instance/serve_c")
+
+
 def test_a_restore_that_was_killed_ends_well(served: Served, names: list[str]) -> None:
     for name in names:
         sql(served, name, "DELETE FROM app.t", "INSERT INTO app.t VALUES (5)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -299,6 +300,19 @@ def test_a_browser_logs_in_and_other_sites_pages_cannot_use_that(ask: Asker) -> 
     assert browser.get(f"{ask.address}/api/v1/instance", timeout=10).status_code == 200
     assert browser.post(url, headers={"Origin": ask.address}, timeout=10).json()["response"]["asker"] == "page"
     assert browser.post(url, headers={"Origin": "http://127.0.0.1:1"}, timeout=10).status_code == 401
+
+
+def test_the_page_is_for_who_logged_in_and_asks_nobody_else(ask: Asker) -> None:
+    stranger = requests.get(ask.address, timeout=10)
+    assert 'name="token"' in stranger.text
+    known = requests.get(ask.address, cookies={"dbod": tinyserve.TOKEN}, timeout=10)
+    assert 'id="instances"' in known.text
+    assert "default-src 'none'" in known.headers["content-security-policy"]
+    for name in re.findall(r'(?:src|href)="([a-z.]+)"', known.text):
+        part = requests.get(f"{ask.address}/{name}", timeout=10)
+        assert part.ok, name
+        # SVG's name of itself is no address that is asked
+        assert "://" not in part.text.replace("http://www.w3.org/2000/svg", ""), name
 
 
 def test_the_token_is_the_owners_alone(tmp_path: Path) -> None:
