@@ -6,8 +6,9 @@ The library raises; only the task layer (lab/cli.py) prints and exits. Exit code
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LabError(Exception):
@@ -35,6 +36,17 @@ class LabError(Exception):
             "remedy": self.remedy,
             "log": str(self.log) if self.log else None,
         }
+
+    @staticmethod
+    def from_dict(told: Mapping[str, Any]) -> LabError:
+        """The error again that ``as_dict`` told of, in another process perhaps."""
+        kinds = [LabError]
+        for kind in kinds:
+            kinds += kind.__subclasses__()
+        found = next((kind for kind in kinds if kind.id == told["id"]), LabError)
+        made = found.__new__(found)
+        LabError.__init__(made, told["cause"], told["remedy"], Path(told["log"]) if told["log"] else None)
+        return made
 
 
 class Unforeseen(LabError):
@@ -129,6 +141,7 @@ class LabBusy(LabError):
     exit_code = 21
 
     def __init__(self, name: str, holder: str) -> None:
+        self.holder = holder
         super().__init__(
             f"Another command is working on lab {name!r} ({holder}).",
             "Wait for it to end, or end it with Ctrl-C in its terminal.",

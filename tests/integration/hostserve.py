@@ -9,7 +9,7 @@ from lab import state
 from lab.dbod import database
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.serve import auth, server
-from lab.dbod.serve.service import Service
+from lab.dbod.serve.service import SERVER, Service
 from lab.home import Home
 
 
@@ -20,7 +20,7 @@ def say(text: str) -> None:
 def main(name: str, root: Path, port: int) -> None:
     home = Home(name, root)
     home.make()
-    with state.lock(home.path, home.name, "dbod-serve"):
+    with state.lock(home.path, home.name, SERVER):
         host = DockerHost(home, say, owned=True)
         assert host.store.path
         service = Service(host, database.of(home), server.WORKERS["docker-host"], say)

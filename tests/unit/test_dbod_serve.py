@@ -22,8 +22,8 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from lab import errors, state, waits
-from lab.dbod import jobs, providers
-from lab.dbod.contract import Operation
+from lab.dbod import command, database, providers
+from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.serve import auth, server
@@ -418,22 +418,45 @@ def test_sigterm_ends_it_in_order_and_the_rest_is_kept(tmp_path: Path) -> None:
     assert set(states) <= {JobState.PENDING, JobState.FINISHED_OK}
 
 
-def test_while_it_runs_the_commands_say_so(tmp_path: Path) -> None:
+@pytest.fixture
+def owned(tmp_path: Path) -> Iterator[Service]:
+    """A server's part without its port: it has the home."""
     home = Home("dbod", tmp_path)
     home.make()
-    by_hand = DockerHost(home, lambda _: None)
-    with (
-        state.lock(home.path, home.name, "dbod-serve at http://127.0.0.1:1/"),
-        pytest.raises(errors.LabBusy, match=r"dbod-serve at http://127.0.0.1:1/, process \d+"),
-    ):
-        jobs.value(by_hand, Operation.START, "x")
+    found = database.of(home)
+    made = Service(TinyHost(tmp_path, found), found, 2, lambda _: None)
+    with state.lock(home.path, home.name, "dbod-serve at http://127.0.0.1:1/"):
+        made.start()
+        yield made
+        made.stop()
+        waits.cancelled.clear()
+
+
+def test_while_it_runs_commands_leave_their_work_to_it(owned: Service, tmp_path: Path) -> None:
+    home, said = Home("dbod", tmp_path), list[str]()
+    by_hand = DockerHost(home, said.append)
+    made = command.perform(by_hand, home, Request(Operation.CREATE, "a", engine="postgresql"), said.append)
+    assert (made.job, made.value["name"]) == ("FINISHED_OK", "a")
+    assert said == ["dbod-serve has dbod: job 1 is accepted"]
+    assert owned.queue.newest()[0].asker == "command"
+    with pytest.raises(errors.Refused, match="a has no backup"):
+        command.perform(by_hand, home, Request(Operation.RESTORE, "a"), said.append)
+    lacking = command.perform(by_hand, home, Request(Operation.UPGRADE, "a"), said.append)
+    assert isinstance(lacking.error, errors.Missing)
+    assert lacking.error.exit_code == errors.Missing.exit_code
+
+
+def test_another_command_is_not_asked(tmp_path: Path) -> None:
+    home = Home("dbod", tmp_path)
+    home.make()
+    with state.lock(home.path, home.name):
+        busy = command.perform(DockerHost(home, print), home, Request(Operation.CREATE, "a"), print)
+    assert isinstance(busy.error, errors.LabBusy)
 
 
 def test_a_port_in_use_is_refused() -> None:
-    with server.listen(0) as taken:
-        taken.listen()
-        with pytest.raises(errors.PortTaken):
-            server.listen(taken.getsockname()[1])
+    with server.listen(0) as taken, pytest.raises(errors.PortTaken):
+        server.listen(taken.getsockname()[1])
     with pytest.raises(errors.BadValue):
         server.serve("docker-host", "lab", 99999, lambda _: None)
     with pytest.raises(errors.BadValue):

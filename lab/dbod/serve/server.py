@@ -12,7 +12,7 @@ from lab import host, state, waits
 from lab.dbod import database, providers
 from lab.dbod.serve import auth
 from lab.dbod.serve.app import application
-from lab.dbod.serve.service import Service
+from lab.dbod.serve.service import SERVER, Service
 from lab.errors import BadValue, PortTaken
 from lab.home import cache
 from lab.waits import Note
@@ -33,7 +33,7 @@ def serve(name: str, lab: str, port: int, note: Note, host_name: str = providers
     owned = home.path if name != "trove" else home.path / "serve"
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    with listening, state.lock(owned, home.name, f"dbod-serve at {address}"):
+    with listening, state.lock(owned, home.name, f"{SERVER} at {address}"):
         provider = providers.provider(name, lab, note, host_name, owned=True)
         token, path = auth.token(home)
         service = Service(provider, database.of(home), WORKERS[name], note)
@@ -43,12 +43,13 @@ def serve(name: str, lab: str, port: int, note: Note, host_name: str = providers
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on that port of 127.0.0.1; 0 is any. Raises: PortTaken."""
+    """A listening socket on that port of 127.0.0.1; 0 is any. Raises: PortTaken."""
     # said to be TCP, or asyncio leaves Nagle's algorithm on, 40 ms an answer: cpython, base_events._set_nodelay
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1", port))
+        made.listen()  # who asks before we are ready waits
     except OSError as error:
         made.close()
         if error.errno != errno.EADDRINUSE:

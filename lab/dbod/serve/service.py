@@ -23,7 +23,9 @@ from lab.waits import Note
 
 LOOK = timedelta(minutes=1)
 """Between two looks of the state checker."""
-BEAT_SECONDS = 2.0
+BEAT_SECONDS = 1.0
+SERVER = "dbod-serve"
+"""As whom the server holds the home's lock."""
 STOP_SECONDS = 30.0
 UNSEEN = frozenset({Operation.BACKUP, Operation.AUTOMATIC_BACKUPS})
 """Jobs after which an instance is as it was before."""
@@ -108,8 +110,8 @@ class Service:
 
     def beat(self, now: datetime) -> None:
         """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""
-        if self.scheduler.tick(now):
-            self.workers.wake()
+        if self.scheduler.tick(now) or self.queue.busy():
+            self.workers.wake()  # commands put jobs into the queue, too
         if self._looked is None or now - self._looked >= LOOK:
             self._looked = now
             self.look(now)
