@@ -306,6 +306,9 @@ def test_the_page_does_a_backup_and_a_restore_in_a_browser(served: Served, names
         press(f'tr[data-name="{name}"] button[data-job=BACKUP]')
         job = done_after(newest)
         ended("BACKUP")
+        press(f'#jobs .job[data-id="{job["id"]}"] summary')
+        log = f'#jobs .job[data-id="{job["id"]}"] pre'
+        waits.until("its log", lambda: "snapshot" in see(log).text, seconds=10, setting="", every=0.1)
         assert (job["job"], job["asker"], job["state"]) == ("BACKUP", "page", "FINISHED_OK")
         sql(served, name, "INSERT INTO app.t VALUES (11)")
         press("#tabs button:nth-child(2)")
@@ -319,6 +322,13 @@ def test_the_page_does_a_backup_and_a_restore_in_a_browser(served: Served, names
         press("#tabs button:nth-child(1)")
         see("#tab svg")
         driver.save_screenshot(str(tmp_path / "page.png"))
+        for one in names:
+            press(f'tr[data-name="{one}"] input')
+        press("button[data-many=SHUTDOWN]")
+        for one in names:
+            see(f'tr[data-name="{one}"][data-state=STOPPED]')
+        press(f'tr[data-name="{names[1]}"] button[data-job=STARTUP]')
+        see(f'tr[data-name="{names[1]}"][data-state=RUNNING]')
         assert not [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]
         assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     finally:

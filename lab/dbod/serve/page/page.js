@@ -6,7 +6,7 @@ const EVERY = 2000, HOURS = 24, DAYS = 14;
 const $ = (selector) => document.querySelector(selector);
 let chosen = decodeURIComponent(location.hash.slice(1)), tab = "Overview";
 let service = null, instances = [], jobs = [], shownAfter = null, graphsAt = 0;
-const open = new Set();
+const open = new Set(), marked = new Set();
 
 // --- helpers ------------------------------------------------------------------------------------
 
@@ -265,6 +265,11 @@ function drawInstances() {
   $("#instances tbody").replaceChildren(...instances.map((one) => {
     const stopped = one.state === "STOPPED", running = one.state === "RUNNING";
     return h("tr", { class: one.id === chosen ? "chosen" : "", data: { name: one.id, state: one.state }, onclick: () => choose(one.id) },
+      h("td", {}, h("input", { type: "checkbox", "aria-label": `choose ${one.id}`, checked: marked.has(one.id), onclick: (event) => {
+        event.stopPropagation();
+        if (event.target.checked) marked.add(one.id); else marked.delete(one.id);
+        drawMany();
+      } })),
       h("td", {}, pill(one.state)), h("td", {}, h("b", {}, one.id), one.description ? h("div", { class: "dim" }, one.description) : null),
       h("td", {}, `${one.db_type} ${one.version ?? ""}`), h("td", {}, h("span", { class: `class ${one.class}` }, one.class ?? "–")),
       h("td", { class: "code" }, `${one.host}:${one.port}`), h("td", {}, one.username || "–"),
@@ -275,6 +280,22 @@ function drawInstances() {
 }
 
 const WORDS = { PENDING: "waiting", RUNNING: "running", FINISHED_OK: "ok", FINISHED_WARNING: "warning", FINISHED_FAIL: "failed" };
+
+// The same job for every instance that is marked.
+const MANY = [["Start", "STARTUP", "start"], ["Stop", "SHUTDOWN", "stop"], ["Back up", "BACKUP", "backup"], ["Upgrade", "UPGRADE", "upgrade"],
+  ["Maintenance", "BEGIN_MAINTENANCE", "maintenance"], ["End maintenance", "END_MAINTENANCE", "maintenance"]];
+
+function drawMany() {
+  for (const name of marked) if (!instances.some((one) => one.id === name)) marked.delete(name);
+  $("#many").hidden = marked.size === 0;
+  $("#many").replaceChildren(h("span", { class: "dim" }, `${marked.size} marked:`), ...MANY.filter(([, , operation]) => does(operation)).map(([text, job]) =>
+    h("button", { data: { many: job }, onclick: () => attempt(async () => {
+      for (const name of [...marked].sort()) await api("POST", `/rundeck/job/${job}/${name}`);
+      say(`${job} of ${marked.size} instances is accepted.`);
+      marked.clear();
+      await refresh();
+    }) }, text)));
+}
 
 function drawJobs() {
   $("#jobs").replaceChildren(...jobs.map((job) => {
@@ -342,6 +363,7 @@ async function refresh() {
   [service, instances, jobs] = await Promise.all([api("GET", "/service"), api("GET", "/instance"), api("GET", "/job?limit=40")]);
   drawHead();
   drawInstances();
+  drawMany();
   const marks = jobs.map((job) => `${job.id}${job.state}`).join();
   if (marks !== jobsShown) {
     if (jobs.some((job) => job.job === "BACKUP" && job.completion_date && !jobsShown.includes(`${job.id}${job.state}`))) graphsAt = 0;
