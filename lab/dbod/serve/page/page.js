@@ -308,7 +308,7 @@ function drawJobs() {
       if (details.open) { open.add(job.id); fill(); } else open.delete(job.id);
     } },
       h("summary", {}, h("span", { class: `pill ${job.state}`, title: job.state }, WORDS[job.state]), h("span", { class: "what" }, `${job.job.replaceAll("_", " ").toLowerCase()} ${job.instance}`),
-        h("span", { class: "dim when" }, `${when(job.completion_date ?? job.begin_date ?? job.creation_date).slice(5)}  #${job.id}, ${job.asker}`)),
+        h("span", { class: "dim when" }, `${when(job.completion_date ?? job.begin_date ?? job.creation_date).slice(5, 16)}  #${job.id}, ${job.asker}`)),
       log);
     return h("li", { class: "job", data: { id: job.id, job: job.job, state: job.state, instance: job.instance } }, details,
       job.error ? h("p", { class: "why bad" }, job.error.cause) : job.state === "FINISHED_WARNING" ? h("p", { class: "why" }, job.why) : null);
