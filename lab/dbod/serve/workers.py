@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from time import monotonic
 from typing import Any, Protocol
 
 from lab import waits
@@ -54,8 +55,9 @@ class Workers:
         """Begin nothing new, let what runs end for ``seconds``, then interrupt it: it runs at the next start."""
         self._stopping = True
         self.wake()
+        until = monotonic() + seconds
         for thread in self._threads:
-            thread.join(seconds / len(self._threads))
+            thread.join(max(0.0, until - monotonic()))
         waits.cancelled.set()
         for thread in self._threads:
             thread.join(seconds)
