@@ -58,7 +58,8 @@ class Service:
         """Let what runs end, within ``STOP_SECONDS``."""
         self._stopped.set()
         self.workers.stop(STOP_SECONDS)
-        self._heart.join(STOP_SECONDS)
+        if self._heart.is_alive():
+            self._heart.join(STOP_SECONDS)
 
     def ask(self, request: Request, asker: str, key: str | None = None) -> Job:
         """Accept a job: it is on disk when this returns. Raises: Missing, NoSuch, Refused, DiskFull."""

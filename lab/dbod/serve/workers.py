@@ -55,11 +55,12 @@ class Workers:
         """Begin nothing new, let what runs end for ``seconds``, then interrupt it: it runs at the next start."""
         self._stopping = True
         self.wake()
+        began = [thread for thread in self._threads if thread.is_alive()]
         until = monotonic() + seconds
-        for thread in self._threads:
+        for thread in began:
             thread.join(max(0.0, until - monotonic()))
         waits.cancelled.set()
-        for thread in self._threads:
+        for thread in began:
             thread.join(seconds)
 
     def wake(self) -> None:
