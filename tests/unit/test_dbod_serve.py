@@ -328,7 +328,7 @@ def test_the_token_is_the_owners_alone(tmp_path: Path) -> None:
 
 
 def test_the_openapi_holds_against_whatever_is_asked(ask: Asker) -> None:
-    quick = settings(max_examples=8, deadline=None, phases=[Phase.generate], derandomize=True, database=None,
+    quick = settings(max_examples=5, deadline=None, phases=[Phase.generate], derandomize=True, database=None,
                      suppress_health_check=list(HealthCheck))  # fmt: skip
     schema = schemathesis.openapi.from_url(f"{ask.address}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
