@@ -229,13 +229,18 @@ def dbod(
     target: str = "",
     version: str = "",
     settings: str = "",
+    every: int = 24,
+    hour: int = 0,
+    day: int = 0,
+    keep: int = 0,
     off: bool = False,
     name: str | None = None,
     json: bool = False,
 ) -> None:
     """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
 
-    --memory: MiB; --time: UTC, as 2026-01-31_23:59:59; --settings: key=value,key=value; --off ends a maintenance.
+    --memory: MiB; --time: UTC, as 2026-01-31_23:59:59; --settings: key=value,key=value; --off ends a maintenance or
+    automatic backups; --every hours from --hour (UTC) of week day --day (0: Monday) on, of which --keep stay.
     """
     from lab import show
     from lab.dbod import command
@@ -243,8 +248,18 @@ def dbod(
     wanted = command.request(
         operation, settings, instance=instance, engine=engine, memory=memory, port=port, owner=owner,
         category=category, backup=backup, time=time, target=target, version=version, on=not off,
+        every=every, hour=hour, day=day, keep=keep,
     )  # fmt: skip
     show.job(command.run(wanted, provider, cli.lab_name(name), show.note), json)
+
+
+@cli.task
+def dbod_serve(c: Context, provider: str = "docker-host", port: int = 8750, name: str | None = None) -> None:
+    """Serve DBOD's REST and its page on 127.0.0.1 until Ctrl-C: durable jobs, schedules, the state checker."""
+    from lab import show
+    from lab.dbod.serve import server
+
+    server.serve(provider, cli.lab_name(name), port, show.note)
 
 
 @cli.task

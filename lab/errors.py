@@ -6,8 +6,9 @@ The library raises; only the task layer (lab/cli.py) prints and exits. Exit code
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LabError(Exception):
@@ -35,6 +36,17 @@ class LabError(Exception):
             "remedy": self.remedy,
             "log": str(self.log) if self.log else None,
         }
+
+    @staticmethod
+    def from_dict(told: Mapping[str, Any]) -> LabError:
+        """The error again that ``as_dict`` told of, in another process perhaps."""
+        kinds = [LabError]
+        for kind in kinds:
+            kinds += kind.__subclasses__()
+        found = next((kind for kind in kinds if kind.id == told["id"]), LabError)
+        made = found.__new__(found)
+        LabError.__init__(made, told["cause"], told["remedy"], Path(told["log"]) if told["log"] else None)
+        return made
 
 
 class Unforeseen(LabError):
@@ -129,6 +141,7 @@ class LabBusy(LabError):
     exit_code = 21
 
     def __init__(self, name: str, holder: str) -> None:
+        self.holder = holder
         super().__init__(
             f"Another command is working on lab {name!r} ({holder}).",
             "Wait for it to end, or end it with Ctrl-C in its terminal.",
@@ -322,7 +335,7 @@ class Missing(LabError):
 
     def __init__(self, provider: str, operation: str, why: str) -> None:
         super().__init__(
-            f"Provider {provider} does not have {operation!r}: {why}.",
+            f"Provider {provider} does not have {str(operation)!r}: {why}.",
             "./inv dbod-evaluate shows which provider has what.",
         )
         self.why = why
@@ -336,3 +349,16 @@ class Refused(LabError):
 
     def __init__(self, what: str, instead: str) -> None:
         super().__init__(what, instead)
+
+
+class NoSuch(Refused):
+    """A name or number of something that there is not."""
+
+    id = "no-such"
+    exit_code = 52
+
+    @classmethod
+    def instance(cls, name: str, known: list[str]) -> NoSuch:
+        """An instance that there is not."""
+        have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
+        return cls(f"There is no instance {name!r}.", have)

@@ -57,6 +57,8 @@ TOOLS = (
     Tool("devstack", "git", "git", "git"),
     Tool("tests", "shellcheck", "shellcheck", "ShellCheck"),
     Tool("tests", "mariadb", "mariadb-client-core", "mariadb"),
+    Tool("browser", "chromium", "chromium", "chromium"),
+    Tool("browser", "chromedriver", "chromium-driver", "chromedriver"),
     # a file system with snapshots in a file, for databases on demand
     Tool("dbod", "mkfs.btrfs", "btrfs-progs", "btrfs-progs"),
     # load for the density bench: PostgreSQL's own comes with its server's package

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import string
+import threading
 from pathlib import Path
 
 from lab.errors import StateBroken
@@ -20,6 +21,7 @@ class Secrets:
     def __init__(self, path: Path, name: str) -> None:
         """Read ``path`` if it is there. Raises: StateBroken."""
         self._path = path
+        self._guard = threading.Lock()
         self._values: dict[str, str] = {}
         if path.exists():
             try:
@@ -28,10 +30,11 @@ class Secrets:
                 raise StateBroken(path, str(error), name) from error
 
     def __getitem__(self, key: str) -> str:
-        if key not in self._values:
-            self._values[key] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-            write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
-        return self._values[key]
+        with self._guard:
+            if key not in self._values:
+                self._values[key] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+                write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+            return self._values[key]
 
     def take_over(self, values: dict[str, str]) -> None:
         """Use another lab's values (a lab that starts from a warm image has that image's secrets)."""
@@ -44,6 +47,6 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """``text`` with every secret masked."""
-        for value in self._values.values():
+        for value in self.values():
             text = text.replace(value, "********")
         return text

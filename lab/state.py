@@ -42,18 +42,20 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 @contextlib.contextmanager
-def lock(directory: Path, name: str) -> Iterator[None]:
-    """Hold the lab's lock; it ends with the process that holds it. Raises: LabBusy at once if another has it."""
+def lock(directory: Path, name: str, who: str = "") -> Iterator[None]:
+    """Hold the lab's lock as ``who``; it ends with the process that holds it.
+
+    Raises: LabBusy at once if another has it.
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     holder = directory / "lock.holder"
     held = FileLock(directory / "lock")
     try:
         held.acquire(timeout=0)
     except Timeout as busy:
-        who = holder.read_text() if holder.exists() else "unknown"
-        raise LabBusy(name, who) from busy
+        raise LabBusy(name, holder.read_text() if holder.exists() else "unknown") from busy
     try:
-        holder.write_text(f"process {os.getpid()}")
+        holder.write_text(f"{who}, process {os.getpid()}" if who else f"process {os.getpid()}")
         yield
     finally:
         held.release()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from lab import host, process
+from lab.errors import CommandFailed, MissingTools
 from lab.home import PROJECT, cache
 from lab.machine.providers import NEEDS
 from lab.waits import Note
@@ -13,7 +14,12 @@ from lab.waits import Note
 def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     """Become pytest. Raises: MissingTools, if what the real-machine tests need cannot be installed here."""
     if not unit:
-        host.ensure((*NEEDS["docker"], "tests"), note, cache() / "tests.log")
+        log = cache() / "tests.log"
+        host.ensure((*NEEDS["docker"], "tests"), note, log)
+        try:
+            host.ensure({"browser"}, note, log)
+        except (MissingTools, CommandFailed) as lacking:  # Ubuntu has its browsers as snaps
+            note(f"tests in a browser are skipped: {lacking.cause}")
     # the real lab last: with the last lab goes the Docker engine, if the lab had started it
     folders = [str(PROJECT / "tests" / name) for name in ("unit", "integration", "e2e")]
     words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), *folders]

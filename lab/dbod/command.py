@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import difflib
+from time import monotonic
 
-from lab.dbod import jobs, providers
-from lab.dbod.contract import Operation, Request, Result
-from lab.errors import BadValue
+from lab import waits
+from lab.dbod import database, jobs, providers
+from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
+from lab.dbod.serve.queue import Queue
+from lab.dbod.serve.service import SERVER
+from lab.errors import BadValue, LabBusy, LabError
+from lab.home import Home
 from lab.waits import Note
+
+JOB_SECONDS = 3600.0
 
 
 def request(operation: str, settings: str, **given: object) -> Request:
@@ -27,6 +34,32 @@ def request(operation: str, settings: str, **given: object) -> Request:
 
 
 def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:
-    """Do it. Raises: BadValue, Refused, PortTaken, NoSuchLab, GaveUp (the provider is not up)."""
+    """Do it, or have the dbod-serve do it that holds the home. Raises: BadValue, Refused, NoSuchLab, GaveUp …"""
     providers.checked(provider)
-    return jobs.perform(providers.provider(provider, lab, note), wanted)
+    return perform(providers.provider(provider, lab, note), providers.home_of(provider, lab), wanted, note)
+
+
+def perform(provider: Provider, home: Home, wanted: Request, note: Note) -> Result:
+    """Do it with a provider whose records lie in ``home``. Raises: BadValue, Refused, PortTaken, TimedOut."""
+    result = jobs.perform(provider, wanted)
+    if isinstance(result.error, LabBusy) and result.error.holder.startswith(SERVER):
+        return _asked(provider.name, home, wanted, note)
+    return result
+
+
+def _asked(provider: str, home: Home, wanted: Request, note: Note) -> Result:
+    """The operation as a job of the server's queue; it is done even if nobody waits for it any more."""
+    queue, began = Queue(database.of(home)), monotonic()
+    number = queue.accept(wanted, "command").id
+    note(f"dbod-serve has {home.name}: job {number} is accepted")
+    waits.until(
+        f"job {number}", lambda: queue.get(number).done, seconds=JOB_SECONDS, setting="command.JOB_SECONDS", every=0.2
+    )
+    job = queue.get(number)
+    error = LabError.from_dict(job.error) if job.error else None
+    if isinstance(error, jobs.REFUSALS):
+        raise error
+    return Result(
+        provider, job.operation, job.instance, Outcome(str(job.outcome)), monotonic() - began, job.why or "",
+        tuple(queue.log(number)), job.value, error,
+    )  # fmt: skip

@@ -73,7 +73,9 @@ class Request:
     """One operation and what it needs; ``memory`` is its limit in MiB, ``port`` 0 lets the provider choose.
 
     ``backup`` is a backup's id, ``time`` a point after it (``TIME``), ``target`` the name of a clone, ``on`` switches
-    automatic backups and maintenance.
+    automatic backups and maintenance. ``every`` is in hours, from ``hour`` (UTC) of week day ``day`` (0: Monday) on;
+    ``keep`` is how many automatic backups stay, and marks a backup as one of them (0: made by hand, stays).
+    ``id`` is the asker's for this very request: what was done under it is not done again, and a backup has it.
     """
 
     operation: Operation
@@ -89,6 +91,11 @@ class Request:
     version: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     on: bool = True
+    every: int = 24
+    hour: int = 0
+    day: int = 0
+    keep: int = 0
+    id: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no provider could use. Raises: BadValue."""
@@ -101,6 +108,12 @@ class Request:
         _one_of("engine", self.engine, ENGINES)
         _one_of("category", self.category, CATEGORIES)
         _between("memory", self.memory, 64, 1024 * 1024)
+        _between("every", self.every, 1, 24 * 7)
+        _between("hour", self.hour, 0, 23)
+        _between("day", self.day, 0, 6)
+        _between("keep", self.keep, 0, 1000)
+        if not re.fullmatch(r"[a-z0-9-]{0,40}", self.id):
+            raise BadValue("id", self.id, "lower-case letters, digits and - (at most 40)", "request")
         if self.port:
             _between("port", self.port, 1024, 65535)
         if self.time:

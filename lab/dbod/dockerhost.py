@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from lab import state
-from lab.dbod import checker, configs, engines, hostwork, recovery, storage
+from lab.dbod import backups, checker, configs, database, engines, hostwork, recovery, storage
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.instances import Instance
-from lab.dbod.records import Backup, Record, Records, now
+from lab.dbod.records import Record, Records, now
+from lab.dbod.schedules import Schedules
 from lab.dbod.servers import Servers
 from lab.dbod.storage import Store
-from lab.errors import DockerUnusable, Missing, PortTaken, Refused
+from lab.errors import Missing, PortTaken, Refused
 from lab.home import Home
 from lab.remote import free_port
 from lab.sql import Session
@@ -27,18 +28,23 @@ LOG_LINES = 100
 
 
 class DockerHost:
-    """The provider ``docker-host``. Operations that change something hold the host's lock (LabBusy)."""
+    """The provider ``docker-host``. Operations that change something hold the host's lock (LabBusy).
+
+    With ``owned`` the caller holds it, and never does two of them at once on one instance; threads may use it.
+    """
 
     name = "docker-host"
     work = hostwork.WORK
     lacks = hostwork.LACKS
 
-    def __init__(self, home: Home, note: Note, install: bool = True) -> None:
+    def __init__(self, home: Home, note: Note, install: bool = True, owned: bool = False) -> None:
         self.home = home
         self.records = Records(home)
         self.servers = Servers(home.name)
         self._note = note
         self._install = install
+        self._owned = owned
+        self._ports = threading.Lock()
 
     @cached_property
     def store(self) -> Store:
@@ -51,20 +57,17 @@ class DockerHost:
         return {
             Operation.CREATE: self._alone(self._create),
             Operation.DESTROY: self._alone(self._destroy),
-            Operation.LIST: lambda _request, _note: [self._shown(self.records.get(n)) for n in self.records.names()],
+            Operation.LIST: lambda _request, _note: checker.together(self._shown, self._records()),
             Operation.START: self._alone(self._start),
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
             Operation.MONITOR: self._monitor,
-            Operation.CHECK: lambda _request, _note: checker.check(
-                self.home, [self.records.get(name) for name in self.records.names()], self.state
-            ),
+            Operation.CHECK: lambda _request, _note: checker.check(self._records(), self.state),
             Operation.CONFIG_GET: lambda request, _note: dict(self.records.get(request.instance).settings),
             Operation.CONFIG_PUT: self._alone(self._config_put),
             Operation.BACKUP: self._alone(self._backup),
-            Operation.BACKUPS: lambda request, _note: [
-                {"id": b.id, "at": b.at, "version": b.version} for b in self.records.get(request.instance).backups
-            ],
+            Operation.BACKUPS: lambda request, _note: [b.shown() for b in self.records.get(request.instance).backups],
+            Operation.AUTOMATIC_BACKUPS: self._alone(self._automatic_backups),
             Operation.RESTORE: self._alone(self._restore),
             Operation.CLONE: self._alone(self._clone),
             Operation.UPGRADE: self._alone(self._upgrade),
@@ -90,6 +93,9 @@ class DockerHost:
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
 
+    def _records(self) -> list[Record]:
+        return [found for name in self.records.names() if (found := self.records.find(name))]
+
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""
         for name in self.records.names():
@@ -99,7 +105,7 @@ class DockerHost:
 
     def _alone(self, body: Callable[[Request, Note], Value]) -> Handler:
         def run(request: Request, note: Note) -> Value:
-            with state.lock(self.home.path, self.home.name):
+            with contextlib.nullcontext() if self._owned else state.lock(self.home.path, self.home.name):
                 return body(request, note)
 
         return run
@@ -115,6 +121,7 @@ class DockerHost:
                 f"{request.instance} is in maintenance.",
                 f"./inv dbod maintenance --instance={request.instance} --off",
             )
+        self.servers.thaw(request.instance)
         recovery.mend(found)
         return found
 
@@ -126,15 +133,6 @@ class DockerHost:
             wanted = free_port()
         return wanted
 
-    def _version(self, engine: str, wanted: str = "") -> str:
-        repository = engines.ALL[engine].repository
-        here = self.servers.versions(repository)
-        if not here:
-            raise DockerUnusable(f"there is no image {repository}", "./inv image-build builds it.")
-        if wanted and wanted not in here:
-            raise Refused(f"{engine} {wanted} is not offered here.", f"Offered: {', '.join(here)}.")
-        return wanted or here[-1]
-
     def _create(self, request: Request, note: Note) -> Value:
         if known := self.records.find(request.instance):
             if known.ready and known.engine == request.engine:
@@ -145,14 +143,15 @@ class DockerHost:
         record = Record(
             name=request.instance,
             engine=request.engine,
-            version=self._version(request.engine, request.version),
-            port=known.port if known else self._port(request.port, request.instance),
+            version=self.servers.version(engines.ALL[request.engine].repository, request.version),
+            port=request.port,
             memory=request.memory,
             owner=request.owner,
             category=request.category,
             created=now(),
         )
         with self._removed_on_failure(record) as made:
+            record = made.record
             made.make_folders()
             self.store.create(made.data, engines.UID)
             made.configure({})
@@ -163,10 +162,14 @@ class DockerHost:
 
     @contextlib.contextmanager
     def _removed_on_failure(self, record: Record) -> Iterator[Instance]:
-        """Write the record before anything is made, so that a killed run's pieces are found; take both back."""
-        made = self._of(record)
-        made.remove()
-        self.records.put(record)
+        """Give it a port and write the record before anything is made, so that a killed run's pieces are found.
+
+        A failure takes both back.
+        """
+        self._of(record).remove()
+        with self._ports:
+            self.records.remove(record.name)
+            made = self._of(self.records.put(replace(record, port=self._port(record.port, record.name))))
         try:
             yield made
         except BaseException:
@@ -179,6 +182,7 @@ class DockerHost:
             note("there is none of that name")
             return None
         self.instance(request.instance).remove()
+        Schedules(database.of(self.home)).remove(request.instance)
         self.records.remove(request.instance)
         return None
 
@@ -210,39 +214,46 @@ class DockerHost:
         return wanted
 
     def _backup(self, request: Request, note: Note) -> Value:
-        found = self._open(request)
-        found.need_running()
-        record, one = found.record, secrets.token_hex(4)
-        position = found.snapshot(found.backups / one)
-        note(f"snapshot {one}: {storage.HOW[self.store.kind]}")
-        backup = Backup(one, now(), record.version, record.log, position)
-        self.records.put(replace(record, backups=(*record.backups, backup)))
-        return {"id": one, "at": backup.at, "how": storage.HOW[self.store.kind]}
+        return backups.make(self._open(request), self.records, request, note)
+
+    def _automatic_backups(self, request: Request, note: Note) -> Value:
+        self.records.get(request.instance)
+        return backups.schedule(self.home, request, note)
 
     def _restore(self, request: Request, note: Note) -> Value:
         found = self._open(request)
+        if request.id and found.record.done == request.id:
+            note("it was restored already")
+            found.start()
+            return self._shown(found.record)
         backup = found.record.backup(request.backup)
-        found.record = self.records.put(recovery.restore(found, backup, request.moment(), note))
+        restored = recovery.restore(found, backup, request.moment(), note)
+        found.record = self.records.put(replace(restored, done=request.id))
         recovery.mend(found)
         return self._shown(found.record)
 
     def _clone(self, request: Request, note: Note) -> Value:
         source = self.instance(request.instance)
-        backup = source.record.backup(request.backup)
         if (there := self.records.find(request.target)) and there.ready:
+            if request.id and there.done == request.id:
+                note("it was made already")
+                return self._shown(there)
             raise Refused(f"There is an instance {request.target!r} already.", "Choose another name.")
+        backup = source.record.backup(request.backup)
         record = replace(
             source.record,
             name=request.target,
-            port=self._port(request.port, request.target),
+            port=request.port,
             version=backup.version,
             created=now(),
             backups=(),
             log=1,
             ends=(),
+            done=request.id,
             ready=False,
         )
         with self._removed_on_failure(record) as made:
+            record = made.record
             made.make_folders()
             self.store.snapshot(source.backups / backup.id, made.data)
             made.configure(record.settings)
@@ -286,15 +297,4 @@ class DockerHost:
         return self._shown(self.records.put(replace(self.records.get(request.instance), maintenance=request.on)))
 
     def _shown(self, record: Record) -> dict[str, Any]:
-        return {
-            "name": record.name,
-            "engine": record.engine,
-            "version": record.version,
-            "host": "127.0.0.1",
-            "port": record.port,
-            "memory": record.memory,
-            "owner": record.owner,
-            "category": record.category,
-            "created": record.created,
-            "state": str(self.state(record)),
-        }
+        return {**record.shown(), "state": str(self.state(record))}

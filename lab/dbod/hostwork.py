@@ -10,11 +10,12 @@ WORK = {
     Operation.LIST: "a record of each instance, and its state asked",
     Operation.PING: "a connection with a deadline",
     Operation.MONITOR: "a query and Docker's account of memory, put together",
-    Operation.CHECK: "a checker that connects to every instance and records what it saw",
+    Operation.CHECK: "a checker that connects to every instance; dbod-serve keeps the record",
     Operation.CONFIG_GET: "the settings that were put, kept beside the instance",
     Operation.CONFIG_PUT: "settings tried in a throw-away server first, and taken back if the server will not start",
     Operation.BACKUP: "quiesce through SQL, file-system snapshot, release",
     Operation.BACKUPS: "a list of snapshots",
+    Operation.AUTOMATIC_BACKUPS: "dbod-serve keeps the schedule, notices what it missed, and removes old ones",
     Operation.RESTORE: "data put back from the snapshot; to a time by handing the server its own log",
     Operation.CLONE: "a snapshot of a backup under a server of its own",
     Operation.UPGRADE: "a backup, then the other version's image over the same data",
@@ -22,7 +23,6 @@ WORK = {
     Operation.CREDENTIALS: "a random password, kept 0600",
 }
 LACKS = {
-    Operation.AUTOMATIC_BACKUPS: "nothing runs beside the commands that could keep a schedule",
     Operation.REPLICATE: "both engines replicate, but the provider does not set it up",
     Operation.PROMOTE: "there are no replicas",
 }

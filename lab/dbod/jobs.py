@@ -7,6 +7,7 @@ from time import monotonic
 
 from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
 from lab.errors import BadValue, Interrupted, LabError, Missing, PortTaken, Refused
+from lab.waits import Note, silent
 
 REFUSALS = (BadValue, Refused, PortTaken)
 """The asker's mistakes: nothing was changed, and they are no fault of the provider."""
@@ -14,19 +15,21 @@ REFUSALS = (BadValue, Refused, PortTaken)
 
 @dataclass
 class Log:
-    """Lines with the seconds since the job began."""
+    """Lines with the seconds since the job began; ``sink`` gets each as it comes."""
 
+    sink: Note = silent
     began: float = field(default_factory=monotonic)
     lines: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         """Add a line."""
         self.lines.append(f"{monotonic() - self.began:8.3f} {text}")
+        self.sink(self.lines[-1])
 
 
-def perform(provider: Provider, request: Request) -> Result:
+def perform(provider: Provider, request: Request, sink: Note = silent) -> Result:
     """Run one operation to its end. Raises: BadValue, Refused, PortTaken (nothing was changed), Interrupted."""
-    log, operation = Log(), request.operation
+    log, operation = Log(sink), request.operation
     outcome, why, value = Outcome.NATIVE, "", None
     error: LabError | None = None
     if operation in provider.work:

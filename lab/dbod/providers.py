@@ -25,13 +25,25 @@ def checked(name: str) -> str:
     return name
 
 
-def provider(name: str, lab: str, note: Note, host: str = HOST) -> Provider:
-    """The provider; ``lab`` is the one that Trove runs in. Raises: BadValue, NoSuchLab, GaveUp (it is not up)."""
+def home_of(name: str, lab: str, host: str = HOST) -> Home:
+    """Where a provider's records lie. Raises: BadValue, NoSuchLab."""
     if checked(name) == "trove":
-        return trove(lab)
+        return lifecycle.home_of(lab)
     home = Home(host if name == "docker-host" else f"{host}-shared")
     home.make()
-    made = DockerHost(home, note)
+    return home
+
+
+def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = False) -> Provider:
+    """The provider; ``lab`` is the one that Trove runs in, ``owned`` says that the caller holds the home's lock.
+
+    Raises: BadValue, NoSuchLab, GaveUp (it is not up).
+    """
+    if checked(name) == "trove":
+        return trove(lab)
+    made = DockerHost(home_of(name, lab, host), note, owned=owned)
+    if owned:
+        _ = made.store  # opened once, before there are threads
     return made if name == "docker-host" else Shared(made)
 
 

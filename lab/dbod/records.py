@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from lab.errors import BadValue, Refused
+from lab.errors import BadValue, NoSuch, Refused
 from lab.home import Home
 
 PREFIX = "instance."
@@ -16,25 +17,34 @@ PREFIX = "instance."
 
 @dataclass(frozen=True)
 class Backup:
-    """A snapshot: ``at`` is when the server was quiesced (ISO 8601, UTC), ``log`` which log it goes on in."""
+    """A snapshot: ``at`` is when the server was quiesced (ISO 8601, UTC), ``log`` which log it goes on in.
+
+    ``automatic``: a schedule's, which goes when there are newer ones enough.
+    """
 
     id: str
     at: str
     version: str
     log: int
     position: Mapping[str, Any]
+    automatic: bool = False
 
     @property
     def moment(self) -> datetime:
         """``at``."""
         return datetime.fromisoformat(self.at)
 
+    def shown(self) -> dict[str, Any]:
+        """For programs."""
+        return {"id": self.id, "at": self.at, "version": self.version, "automatic": self.automatic}
+
 
 @dataclass(frozen=True)
 class Record:
     """One instance. ``log`` counts restores: each begins a log of its own, so a replay never mixes two histories.
 
-    ``ends`` is when each log before the present one was given up (ISO 8601, UTC).
+    ``ends`` is when each log before the present one was given up (ISO 8601, UTC); ``done`` is the id of the request
+    that its data are of (a restore, a clone).
     """
 
     name: str
@@ -51,6 +61,21 @@ class Record:
     ends: tuple[str, ...] = ()
     maintenance: bool = False
     ready: bool = False
+    done: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "version": self.version,
+            "host": "127.0.0.1",
+            "port": self.port,
+            "memory": self.memory,
+            "owner": self.owner,
+            "category": self.category,
+            "created": self.created,
+        }
 
     def backup(self, wanted: str) -> Backup:
         """The backup of that id, or the newest. Raises: Refused, BadValue."""
@@ -64,9 +89,14 @@ class Record:
         raise BadValue("backup", wanted, "one of " + ", ".join(b.id for b in self.backups), "flag")
 
 
+def moment() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)
+
+
 def now() -> str:
     """This moment as ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return moment().isoformat(timespec="milliseconds")
 
 
 class Records:
@@ -74,20 +104,17 @@ class Records:
 
     def __init__(self, home: Home) -> None:
         self._state = home.state
+        self._guard = threading.Lock()
 
     def names(self) -> list[str]:
         """Every instance, by name."""
         return sorted(self._state.get("instances", []))
 
     def get(self, name: str) -> Record:
-        """One instance. Raises: Refused, if there is none of that name."""
+        """One instance. Raises: NoSuch."""
         data = self._state.get(PREFIX + name)
         if data is None:
-            have = ", ".join(self.names())
-            raise Refused(
-                f"There is no instance {name!r}.",
-                f"Instances here: {have}." if have else "./inv dbod create makes one.",
-            )
+            raise NoSuch.instance(name, self.names())
         backups = tuple(Backup(**one) for one in data["backups"])
         return Record(**{**data, "backups": backups, "ends": tuple(data["ends"])})
 
@@ -97,11 +124,13 @@ class Records:
 
     def put(self, record: Record) -> Record:
         """Write a record; on disk when this returns."""
-        self._state[PREFIX + record.name] = dataclasses.asdict(record)
-        self._state["instances"] = sorted({*self._state.get("instances", []), record.name})
+        with self._guard:
+            self._state[PREFIX + record.name] = dataclasses.asdict(record)
+            self._state["instances"] = sorted({*self._state.get("instances", []), record.name})
         return record
 
     def remove(self, name: str) -> None:
         """Forget an instance."""
-        self._state["instances"] = [n for n in self._state.get("instances", []) if n != name]
-        self._state.forget(PREFIX + name)
+        with self._guard:
+            self._state["instances"] = [n for n in self._state.get("instances", []) if n != name]
+            self._state.forget(PREFIX + name)

@@ -96,14 +96,14 @@ def _monitor(trial: Trial) -> None:
     trial.expect(trial.do(Op.PING)["answers"] is True, "ping: it answers")
     seen = trial.do(Op.MONITOR)
     trial.expect(seen["state"] == State.RUNNING, f"monitor: {seen['state']}")
-    more = {key: seen[key] for key in ("connections", "memory", "bytes", "status") if key in seen}
+    more = {key: seen[key] for key in ("connections", "memory_used", "bytes", "status") if key in seen}
     trial.evidence.append(f"it also tells {more}")
 
 
 @_scenario("A state checker connects to every instance and records its state", Op.CHECK,
            "seen as Trove's conductor and guest agent heartbeats: the other way round")  # fmt: skip
 def _state_checker(trial: Trial) -> None:
-    states = {one.get("instance", one.get("name")): one["state"] for one in trial.do(Op.CHECK)}
+    states = {one["name"]: one["state"] for one in trial.do(Op.CHECK)}
     trial.expect(states.get(trial.name) == State.RUNNING, f"the checker saw {states.get(trial.name)}")
 
 
@@ -227,7 +227,25 @@ def _logs(trial: Trial) -> None:
     "Automatic backups at an interval", Op.AUTOMATIC_BACKUPS, "seen as Trove's scheduler, which was never built"
 )
 def _automatic_backups(trial: Trial) -> None:
-    trial.do(Op.AUTOMATIC_BACKUPS)
+    trial.empty()
+    trial.write(1)
+    trial.do(Op.AUTOMATIC_BACKUPS, every=6, keep=2)
+    try:
+        ahead = (6, 12, 30)
+        missed = [trial.served(hours) for hours in ahead]
+        trial.expect(
+            [m is not None for m in missed] == [True] * 3, f"{', '.join(map(str, ahead))} h on: a backup each"
+        )
+        trial.expect((missed[-1] or 0) >= 2, f"the last made up for {missed[-1]} due times without a server")
+        trial.expect(trial.served(ahead[-1]) is None, "at the same time again: none")
+        left = [one["id"] for one in trial.do(Op.BACKUPS) if one["automatic"]]
+        trial.expect(len(left) == 2, f"the newest two are kept: {', '.join(left)}")
+    finally:
+        trial.do(Op.AUTOMATIC_BACKUPS, on=False)
+    trial.expect(trial.served(48) is None, "switched off: none")
+    trial.write(2)
+    trial.do(Op.RESTORE, backup=left[0])
+    trial.reads(1)
 
 
 @_scenario("A replica, and swapping it with its master", Op.PROMOTE)

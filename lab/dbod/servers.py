@@ -11,7 +11,7 @@ from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
 from lab import engine
-from lab.errors import CommandFailed, DockerUnusable, PortTaken
+from lab.errors import CommandFailed, DockerUnusable, PortTaken, Refused
 from lab.home import LABEL
 
 STOP_SECONDS = 60
@@ -99,6 +99,13 @@ class Servers:
             finally:
                 container.unpause()
 
+    def thaw(self, name: str) -> None:
+        """Let processes go on that a killed run had left frozen."""
+        with engine.client() as client, contextlib.suppress(NotFound):
+            container = client.containers.get(self._container(name))
+            if container.status == "paused":
+                container.unpause()
+
     def limit(self, name: str, memory: int) -> None:
         """Another memory limit, in MiB, for a server that may be running."""
         with self._found(name) as container:
@@ -114,7 +121,7 @@ class Servers:
         """The running container's memory and its limit, in bytes."""
         with self._found(name) as container:
             memory: Any = container.stats(stream=False, one_shot=True)["memory_stats"]
-        return {"memory": int(memory.get("usage", 0)), "limit": int(memory.get("limit", 0))}
+        return {"memory_used": int(memory.get("usage", 0)), "memory_limit": int(memory.get("limit", 0))}
 
     def logs(self, name: str, lines: int) -> str:
         """The server's last lines."""
@@ -144,6 +151,15 @@ class Servers:
         with engine.client() as client:
             tags = [tag.rsplit(":", 1)[1] for image in client.images.list(repository) for tag in image.tags]
         return sorted(tag for tag in tags if tag.replace(".", "").isdigit() and len(tag) < 16)
+
+    def version(self, repository: str, wanted: str = "") -> str:
+        """``wanted``, or the newest version that there is. Raises: DockerUnusable (no image), Refused."""
+        here = self.versions(repository)
+        if not here:
+            raise DockerUnusable(f"there is no image {repository}", "./inv image-build builds it.")
+        if wanted and wanted not in here:
+            raise Refused(f"{repository} {wanted} is not offered here.", f"Offered: {', '.join(here)}.")
+        return wanted or here[-1]
 
     def _container(self, name: str) -> str:
         return f"{self._prefix}-{name}"

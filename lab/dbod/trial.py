@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lab import sql, waits
-from lab.dbod import jobs
+from lab.dbod import database, jobs
 from lab.dbod.contract import TIME, Operation, Outcome, Provider, Request, Result, Value
+from lab.dbod.dockerhost import DockerHost
+from lab.dbod.serve.service import Service
 from lab.errors import LabError, Missing
+from lab.waits import silent
 
 ANSWER_SECONDS = 60.0
 SECOND = 1.1
@@ -90,6 +93,20 @@ class Trial:
         if not true:
             raise Unmet(f"not so: {words}")
         self.evidence.append(words)
+
+    def served(self, hours: float) -> int | None:
+        """What dbod-serve does that many hours on: due times that it made up for, or None where nothing was due."""
+        host = self.provider
+        if not isinstance(host, DockerHost):
+            raise Missing(host.name, Operation.AUTOMATIC_BACKUPS, "dbod-serve keeps schedules for container hosts")
+        service = Service(host, database.of(host.home), 1, silent)
+        made = service.scheduler.tick(datetime.now(UTC) + timedelta(hours=hours))
+        while service.workers.run_one():
+            pass
+        for job in made:
+            if error := service.queue.get(job.id).error:
+                raise Unmet(f"the backup failed: {error['cause']}")
+        return int(service.scheduler.runs(self.name)[0]["missed"]) if made else None
 
     def moment(self) -> str:
         """A point in time that everything before is earlier than, and everything after later, by a second."""

@@ -130,7 +130,7 @@ def test_a_killed_server_is_seen_and_starts_again_with_its_rows(host: DockerHost
     before = rows(host, name)
     host.servers.kill(name)
     assert host.state(host.records.get(name)) == State.STOPPED
-    assert {row["instance"]: row["state"] for row in do(host, Operation.CHECK, "").value}[name] == State.STOPPED
+    assert {row["name"]: row["state"] for row in do(host, Operation.CHECK, "").value}[name] == State.STOPPED
     do(host, Operation.START, name)
     assert rows(host, name) == before
 
@@ -156,6 +156,13 @@ def test_a_restore_that_was_killed_is_put_back(host: DockerHost, name: str) -> N
 def test_a_server_that_does_not_answer_is_unknown(host: DockerHost, name: str) -> None:
     with host.servers.paused(name):
         assert host.state(host.records.get(name)) == State.UNKNOWN
+    assert host.state(host.records.get(name)) == State.RUNNING
+
+
+def test_a_server_that_a_killed_backup_left_frozen_goes_on(host: DockerHost, name: str) -> None:
+    with engine.client() as client:
+        client.containers.get(host.servers._container(name)).pause()
+    do(host, Operation.BACKUP, name)
     assert host.state(host.records.get(name)) == State.RUNNING
 
 

@@ -57,6 +57,11 @@ BAD = [
     (["dbod", "config-put", "--instance=x", "--settings=a=b'c"], errors.BadValue),
     (["dbod", "ping", "--instance=x", "--provider=vmware"], errors.BadValue),
     (["dbod", "list", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
+    (["dbod", "automatic-backups", "--instance=x", "--every=0"], errors.BadValue),
+    (["dbod", "automatic-backups", "--instance=x", "--day=7"], errors.BadValue),
+    (["dbod-serve", "--provider=vmware"], errors.BadValue),
+    (["dbod-serve", "--port=99999"], errors.BadValue),
+    (["dbod-serve", "--provider=trove", "--name=nobody"], errors.NoSuchLab),
     (["dbod-evaluate", "--providers=vmware"], errors.BadValue),
     (["dbod-evaluate", "--engines=oracle"], errors.BadValue),
 ]
@@ -99,7 +104,7 @@ def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
 def test_help_lists_every_task_of_the_readme() -> None:
     listed = inv("--list").stdout
     for task in ("up", "status", "ssh", "tunnel", "logs", "halt", "snapshot", "destroy", "doctor", "test",
-                 "dbod", "dbod-evaluate"):  # fmt: skip
+                 "dbod", "dbod-evaluate", "dbod-serve"):  # fmt: skip
         assert f"  {task} " in listed
 
 
@@ -140,6 +145,8 @@ def test_error_texts() -> None:
         errors.MirrorLacks(Path("/srv/git"), ["stable/2026.1 of openstack/nova"], "2026.1"),
         errors.Missing("shared", "upgrade", "all databases run one server's version"),
         errors.Refused("The time is before the backup.", "Give a later one."),
+        errors.NoSuch.instance("x", ["a", "b"]),
+        errors.NoSuch.instance("x", []),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError} - LATER

@@ -1,0 +1,121 @@
+"""What databases on demand must not lose, in one SQLite file of a home: what is committed survives a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab.errors import DiskFull, LabBusy, StateBroken
+from lab.home import Home
+
+FILE = "dbod.db"
+VERSION = 1
+BUSY_SECONDS = 30.0
+Row = dict[str, Any]
+SCHEMA = """
+CREATE TABLE series (name TEXT NOT NULL);
+INSERT INTO series VALUES (lower(hex(randomblob(2))));
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, instance TEXT NOT NULL, operation TEXT NOT NULL, request TEXT NOT NULL,
+    asker TEXT NOT NULL, key TEXT UNIQUE, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL, began TEXT, ended TEXT, outcome TEXT, why TEXT, value TEXT, error TEXT
+);
+CREATE INDEX jobs_of_instance ON jobs (instance, id);
+CREATE INDEX jobs_ended ON jobs (ended);
+CREATE TABLE lines (job INTEGER NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (job, number))
+    WITHOUT ROWID;
+-- the names that an unfinished job is about: it runs when it is the first on each of them
+CREATE TABLE holds (name TEXT NOT NULL, job INTEGER NOT NULL, PRIMARY KEY (name, job)) WITHOUT ROWID;
+CREATE INDEX holds_of_job ON holds (job);
+
+CREATE TABLE schedules (
+    instance TEXT PRIMARY KEY, every INTEGER NOT NULL, hour INTEGER NOT NULL, day INTEGER NOT NULL,
+    keep INTEGER NOT NULL, last TEXT NOT NULL
+);
+CREATE TABLE runs (
+    instance TEXT NOT NULL, due TEXT NOT NULL, at TEXT NOT NULL, missed INTEGER NOT NULL, job INTEGER NOT NULL,
+    PRIMARY KEY (instance, due)
+) WITHOUT ROWID;
+
+CREATE TABLE states (at INTEGER NOT NULL, instance TEXT NOT NULL, state TEXT NOT NULL, seconds REAL,
+    PRIMARY KEY (instance, at)) WITHOUT ROWID;
+CREATE INDEX states_at ON states (at);
+
+CREATE TABLE attributes (instance TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (instance, kind, key)) WITHOUT ROWID;
+CREATE TABLE changes (at TEXT NOT NULL, instance TEXT NOT NULL, who TEXT NOT NULL, attribute TEXT NOT NULL,
+    old TEXT, new TEXT);
+CREATE INDEX changes_of_instance ON changes (instance, at);
+"""
+
+
+class Database:
+    """One connection a thread, writers one after another; a commit is on disk when it returns."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Open or make it. Raises: StateBroken, DiskFull."""
+        self._path = path
+        self._name = name
+        self._guard = threading.Lock()
+        self._mine = threading.local()
+        path.touch(0o600)
+        with self.write() as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version not in {0, VERSION}:
+                raise StateBroken(path, f"version {VERSION} was expected", name)
+            if not version:
+                for statement in SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it or nothing. Raises: DiskFull, LabBusy, StateBroken."""
+        with self._guard, self._told():
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, statement: str, *parameters: object) -> list[Row]:
+        """The rows of a query, outside of any transaction. Raises: StateBroken."""
+        with self._told():
+            return [dict(row) for row in self._connection().execute(statement, parameters)]
+
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+            found.row_factory = sqlite3.Row
+            found.execute("PRAGMA journal_mode = WAL")
+            found.execute("PRAGMA synchronous = FULL")
+            self._mine.connection = found
+        return found
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if "disk is full" in str(error):
+                raise DiskFull(str(self._path)) from error
+            if "is locked" in str(error):
+                raise LabBusy(self._name, f"it writes {self._path}") from error
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise StateBroken(self._path, str(error), self._name) from error
+
+
+def of(home: Home) -> Database:
+    """The home's. Raises: StateBroken, DiskFull."""
+    return Database(home.path / FILE, home.name)

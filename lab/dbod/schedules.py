@@ -1,0 +1,79 @@
+"""Automatic backups: when each instance is due, counted from a fixed Monday so that no clock drifts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from lab.dbod.contract import Request
+from lab.dbod.database import Database, Row
+
+MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
+"""A Monday before every instance: due times are whole intervals after it."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Every ``every`` hours, at ``hour`` (UTC) of week day ``day``; ``last`` is the due time seen to last."""
+
+    instance: str
+    every: int
+    hour: int
+    day: int
+    keep: int
+    last: datetime
+
+    def latest(self, now: datetime) -> datetime:
+        """The newest due time that is not after ``now``."""
+        first, step = MONDAY + timedelta(days=self.day, hours=self.hour), timedelta(hours=self.every)
+        return first + (now - first) // step * step
+
+    def following(self, now: datetime) -> datetime:
+        """The first due time after ``now``."""
+        return self.latest(now) + timedelta(hours=self.every)
+
+    def waiting(self, now: datetime) -> int:
+        """How many due times have come since ``last``."""
+        return max(0, (self.latest(now) - self.last) // timedelta(hours=self.every))
+
+    def as_dict(self, now: datetime) -> Row:
+        """For programs."""
+        return {
+            "every": self.every,
+            "hour": self.hour,
+            "day": self.day,
+            "keep": self.keep,
+            "next": self.following(now).isoformat(),
+        }
+
+
+class Schedules:
+    """The schedules of a home; who calls ``due`` makes the backups."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set(self, wanted: Request, now: datetime) -> Schedule:
+        """Switch on, or change, the automatic backups of an instance; the first is at the next due time."""
+        made = Schedule(wanted.instance, wanted.every, wanted.hour, wanted.day, wanted.keep, now)
+        # what is due already is not asked for: it would be a backup at the moment of switching on
+        with self._database.write() as change:
+            change.execute(
+                "INSERT OR REPLACE INTO schedules VALUES (?, ?, ?, ?, ?, ?)",
+                (made.instance, made.every, made.hour, made.day, made.keep, made.latest(now).isoformat()),
+            )
+        return made
+
+    def remove(self, instance: str) -> None:
+        """Switch off."""
+        with self._database.write() as change:
+            change.execute("DELETE FROM schedules WHERE instance = ?", (instance,))
+
+    def all(self) -> list[Schedule]:
+        """Every schedule, by instance."""
+        rows = self._database.rows("SELECT * FROM schedules ORDER BY instance")
+        return [Schedule(**{**row, "last": datetime.fromisoformat(row["last"])}) for row in rows]
+
+    def of(self, instance: str) -> Schedule | None:
+        """An instance's."""
+        return next((one for one in self.all() if one.instance == instance), None)

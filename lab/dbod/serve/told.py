@@ -1,0 +1,116 @@
+"""DBOD's shapes out of what a provider and the queue tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.dbod import engines
+from lab.dbod.contract import Operation, Request
+from lab.dbod.serve import shapes
+from lab.dbod.serve.asked import NAMES
+from lab.dbod.serve.queue import Job, JobState
+from lab.dbod.serve.words import TYPES
+
+BLANK = Request(Operation.LIST)
+SHOWN = ("backup", "time", "target", "version", "memory", "settings", "every", "hour", "day", "keep")
+
+
+def instance(facts: dict[str, Any]) -> shapes.Instance:
+    """DBOD's shape of what is known of an instance."""
+    return shapes.Instance.model_validate(
+        {
+            "id": facts["name"],
+            "db_name": facts["name"],
+            "db_type": TYPES[facts["engine"]],
+            "version": facts.get("version"),
+            "class": facts.get("class") or facts.get("category"),
+            "state": str(facts["state"]),
+            "status": facts.get("status"),
+            "host": facts.get("host"),
+            "port": facts.get("port"),
+            "memory": facts.get("memory"),
+            "username": facts.get("username") or facts.get("owner"),
+            "creation_date": facts.get("created"),
+            "db_size": facts.get("bytes"),
+            "no_connections": facts.get("connections"),
+            "master": facts.get("master"),
+            "slave": facts.get("slave"),
+            "automatic_backups": facts["automatic"],
+            "seen": facts.get("seen"),
+            **{key: facts.get(key) for key in ("description", "e_group", "project", "expiry_date")},
+        }
+    )
+
+
+def metadata(facts: dict[str, Any], attributes: dict[str, str], provider: str) -> shapes.Metadata:
+    """The files' places are those that the instance's server sees; null where the provider keeps them to itself."""
+    shown = instance(facts)
+    contained = provider == "docker-host"
+    engine = engines.ALL[facts["engine"]]
+    volume = {
+        "server": str(shown.host),
+        "mount_options": "bind",
+        "owner": str(engines.UID),
+        "group": str(engines.UID),
+    }
+    return shapes.Metadata.model_validate(
+        {
+            **shown.model_dump(
+                by_alias=True, include={"id", "db_name", "db_type", "version", "class_", "username", "port"}
+            ),
+            "hosts": [shown.host] if shown.host else [],
+            "socket": ("/tmp/mariadb.sock" if engine.name == "mariadb" else "/tmp/.s.PGSQL.5432")
+            if contained
+            else None,
+            "basedir": "/usr" if contained else None,
+            "bindir": None,
+            "datadir": engines.DATA if contained else None,
+            "logdir": engines.LOG if contained else None,
+            "attributes": {"port": str(shown.port), "memory": str(shown.memory)} | attributes,
+            "volumes": [
+                {**volume, "mounting_path": path, "file_mode": "0700"}
+                for path in (engines.DATA, engines.LOG)
+                if contained
+            ],
+        }
+    )
+
+
+EXEC = {
+    JobState.PENDING: "queued",
+    JobState.RUNNING: "running",
+    JobState.FINISHED_OK: "succeeded",
+    JobState.FINISHED_WARNING: "succeeded",
+    JobState.FINISHED_FAIL: "failed",
+}
+
+
+def job(found: Job, log: list[str]) -> shapes.JobShape:
+    """A job with its log."""
+    asked = {key: value for key in SHOWN if (value := getattr(found.request, key)) != getattr(BLANK, key)}
+    return shapes.JobShape.model_validate(
+        {
+            "id": found.id,
+            "job": job_name(found),
+            "instance": found.instance,
+            "state": found.state,
+            "execState": EXEC[found.state],
+            "asker": found.asker,
+            "arguments": asked,
+            "creation_date": found.created,
+            "begin_date": found.began,
+            "completion_date": found.ended,
+            "attempts": found.attempts,
+            "outcome": found.outcome,
+            "why": found.why,
+            "value": found.value,
+            "error": {key: found.error[key] for key in ("id", "cause", "remedy")} if found.error else None,
+            "entries": [{"log": line} for line in log],
+        }
+    )
+
+
+def job_name(found: Job) -> str:
+    """DBOD's name of a job, or the operation's where DBOD has none (create, destroy)."""
+    pair = (found.operation, found.request.on)
+    return str(NAMES.get(pair, found.operation)).upper()
