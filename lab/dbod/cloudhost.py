@@ -227,7 +227,10 @@ class CloudHost:
     def _backup(self, request: Request, note: Note) -> Value:
         self._need("backups", request.operation)
         instance = self._seen(request.instance)["id"]
-        backup = self._api.back_up(instance, PREFIX + request.instance)
+        # a job that runs again finds what it had asked for
+        name = "-".join(filter(None, (PREFIX + request.instance, request.id)))
+        known = {b["name"]: b["id"] for b in self._api.backups(instance)} if request.id else {}
+        backup = known.get(name) or self._api.back_up(instance, name)
         self._api.wait_backup(instance, backup, self._seconds, note)
         return {"id": backup}
 

@@ -42,6 +42,7 @@ class FakeTrove:
 
     instances: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
+    backups: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     versions: tuple[str, ...] = ("11.8",)
     on_attach: str = "RESTART_REQUIRED"
@@ -53,6 +54,7 @@ class FakeTrove:
             ("POST", r"/instances", lambda: {"instance": self._made(json["instance"])}),
             ("GET", r"/datastores", self._datastores),
             ("GET", r"/configurations", lambda: {"configurations": list(self.groups.values())}),
+            ("POST", r"/backups", lambda: {"backup": self._backed_up(json["backup"])}),
             ("POST", r"/configurations", lambda: self._group(json["configuration"])),
         ):
             if verb == method and re.fullmatch(pattern, path):
@@ -82,6 +84,12 @@ class FakeTrove:
         }
         self.instances[one["id"]] = one
         return one
+
+    def _backed_up(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        made = {"id": f"b{len(self.backups)}", "name": wanted["name"], "instance_id": wanted["instance"],
+                "status": "COMPLETED", "created": f"2026-01-01T00:00:0{len(self.backups)}"}  # fmt: skip
+        self.backups.append(made)
+        return made
 
     def _group(self, wanted: dict[str, Any]) -> Any:
         if unknown := set(wanted["values"]) - {"max_connections", "wait_timeout"}:
@@ -113,7 +121,7 @@ class FakeTrove:
             # as a real Trove 23 was seen to show it
             seen["status"], seen["operating_status"] = "ACTIVE", "SHUTDOWN" if "stop" in body else "HEALTHY"
         if rest == "/backups":
-            return Response(200, {"backups": []})
+            return Response(200, {"backups": [b for b in self.backups if b["instance_id"] == one]})
         return Response(202) if method != "GET" else Response(200, {"instance": seen})
 
 

@@ -94,6 +94,15 @@ def test_without_swift_nothing_is_asked_of_trove(home: Home, operation: Operatio
     assert all(method == "GET" for method, *_ in fake.requests)
 
 
+def test_a_backup_that_is_asked_for_again_by_the_same_job_is_the_same(home: Home) -> None:
+    provider, fake = cloud(home, services=("database", "compute", "object-store"))
+    do(provider, Operation.CREATE)
+    made = [do(provider, Operation.BACKUP, id=job).value["id"] for job in ("s-1", "s-1", "s-2")]
+    assert made == ["b0", "b0", "b1"]
+    assert [b["name"] for b in fake.backups] == ["dbod-sales-s-1", "dbod-sales-s-2"]
+    assert do(provider, Operation.BACKUP).value["id"] == "b2"
+
+
 def test_one_version_is_nothing_to_upgrade_to(home: Home) -> None:
     provider, _ = cloud(home)
     do(provider, Operation.CREATE)
