@@ -17,6 +17,9 @@ from lab.density.rows import Rows
 MIB = 1024 * 1024
 COST = {"vm": 450.0, "vm-lean": 260.0, "vm-clone": 120.0, "container": 80.0, "shared": 16.0}
 UNEXPLAINED = 0.02
+CACHE = 32.0
+OTHERS = 3 * 1024 * 1024
+"""Bytes that another program takes at each level: no cost of a database."""
 MACHINES = ("vm", "vm-lean", "vm-clone")
 
 
@@ -66,10 +69,12 @@ def _ladder(rows: Rows, common: dict[str, Any], cost: float, noise: random.Rando
             rows.add("start", **common, name="x", seconds=seconds,
                      together=1 if level == 1 else 2, error="", emulated=emulated)  # fmt: skip
         for state in ("warm", "dropped"):
-            lost = level * cost * MIB
+            lost, cache = level * cost * MIB, level * CACHE * MIB if emulated else 0
             rows.add("memory", **common, level=level, state=state, settled=True, emulated=emulated, files=0, ksm={},
-                     meminfo={"MemAvailable": 2e10 - lost, "PageTables": 5 * MIB},
-                     parts={part: lost * (1 - UNEXPLAINED)}, guest={}, cgroup={})  # fmt: skip
+                     elsewhere={"processors_free": 0},
+                     meminfo={"MemAvailable": 2e10 - lost - cache - OTHERS * level, "PageTables": 5 * MIB,
+                              "AnonPages": 1e9 + lost * (1 - UNEXPLAINED) + cache + OTHERS * level},
+                     parts={part: lost * (1 - UNEXPLAINED), "tcg_cache": cache}, guest={}, cgroup={})  # fmt: skip
     rows.add("idle", **common, level=4, seconds=6.0, cpu=0.4 if emulated else 0.1, ksmd=0.0, emulated=emulated)
 
 
@@ -100,7 +105,7 @@ def _manifest(spec: dict[str, Any], engine: str) -> dict[str, Any]:
         "spec": spec,
         "host": {"kernel": "6.1", "processors": 2, "memory": 24 * 1024**3, "cgroup": 1, "thp": "madvise", "swap": 0},
         "docker": {"ServerVersion": "20.10", "Driver": "overlay2"},
-        "accelerator": {"name": "tcg", "why": "/dev/kvm is there, but no kernel booted", "tb_mib": 32},
+        "accelerator": {"name": "tcg", "why": "/dev/kvm is there, but no kernel booted", "cache_mib": {"vm": 128}},
         "engines": {engine: {"hashes": {"binary": "b" * 64, "config": "c" * 64, "data": "d" * 64}}},
         "tools": {"pgbench": "pgbench 17", "sysbench": ""},
     }

@@ -1,6 +1,6 @@
 """The closed account: what one more database costs the host, and where that memory is.
 
-The headline is the slope of MemAvailable's loss over N. The parts are slopes as well: processes by proportional
+The headline is the slope of available memory's loss over N. The parts are slopes as well: processes by proportional
 share, and the kernel's own by /proc/meminfo. What the parts leave unexplained is the residual, and is published.
 """
 
@@ -24,15 +24,22 @@ KEPT = (
     "MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "AnonPages", "Shmem", "Slab", "SReclaimable",
     "SUnreclaim",
     "KernelStack", "PageTables", "SecPageTables", "Percpu", "VmallocUsed", "AnonHugePages", "KReclaimable", "Mapped",
+    "Active(anon)", "Inactive(anon)", "Active(file)", "Inactive(file)", "Unevictable", "Mlocked", "Dirty",
+    "Writeback", "Hugetlb", "CmaTotal", "CmaFree",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Account:
-    """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left."""
+    """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left.
+
+    ``others``: what programs that are none of the arm's took meanwhile, by the same line; it is not in ``slope``, and
+    over blocks it is near nothing unless the arm's own programs are not all known.
+    """
 
     slope: float
     parts: dict[str, float]
+    others: float
     residual: float
 
     @property
@@ -42,27 +49,40 @@ class Account:
 
 
 def sample(resident: Resident) -> dict[str, Any]:
-    """One moment as plain values for a row: the host's meminfo, the arm's parts, the guests' own words; bytes."""
+    """One moment as plain values for a row: the host's meminfo, the arm's parts; bytes. ``guest`` stays empty."""
     info = procfs.meminfo()
     return {
         "meminfo": {name: info[name] for name in KEPT if name in info},
+        "elsewhere": procfs.held_elsewhere(),
         "parts": resident.parts,
         "files": resident.files,
-        "guest": _guests(resident),
+        "guest": {},
     }
+
+
+def available(sample: dict[str, Any]) -> int:
+    """``procfs.available`` at that moment, in bytes."""
+    return int(sample["meminfo"]["MemAvailable"] + sample["elsewhere"]["processors_free"])
+
+
+def others(sample: dict[str, Any]) -> int:
+    """Memory of programs that are none of the arm's (the bench itself, other users of the host), in bytes."""
+    info = sample["meminfo"]
+    return int(info["AnonPages"] + info.get("Shmem", 0) - sum(sample["parts"].values()))
 
 
 def close(levels: Sequence[int], samples: Sequence[dict[str, Any]]) -> Account:
     """The account of one trial from its samples at increasing ``levels`` of N (two at least)."""
-    slope = stats.line(levels, [-s["meminfo"]["MemAvailable"] for s in samples]).slope
+    foreign = stats.line(levels, [others(s) for s in samples]).slope
+    slope = stats.line(levels, [-available(s) for s in samples]).slope - foreign
     names = sorted({name for s in samples for name in s["parts"]})
     parts = {name: stats.line(levels, [s["parts"].get(name, 0) for s in samples]).slope for name in names}
     for name, fields in KERNEL.items():
         parts[name] = stats.line(levels, [sum(s["meminfo"].get(f, 0) for f in fields) for s in samples]).slope
-    return Account(slope, parts, slope - sum(parts.values()))
+    return Account(slope, parts, foreign, slope - sum(parts.values()))
 
 
-def _guests(resident: Resident) -> dict[str, int]:
+def guests(resident: Resident) -> dict[str, int]:
     """Sums over the guests that answered: what is inside guest RAM, by the guests' own account."""
     if not resident.guests:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -50,17 +51,33 @@ class Budget:
         self._folder.mkdir(exist_ok=True)
         if self.version == 1:
             (self._folder / "memory.use_hierarchy").write_text("1")
-            self._write("memory.limit_in_bytes", str(limit or -1))
-            with contextlib.suppress(FileNotFoundError):
-                self._write("memory.memsw.limit_in_bytes", str(limit or -1))
         else:
             with contextlib.suppress(FileNotFoundError):
                 (self._root / "cgroup.subtree_control").write_text("+memory")
             (self._folder / "cgroup.subtree_control").write_text("+memory")
+        self.resize(limit)
+        self._machines.mkdir(exist_ok=True)
+
+    def resize(self, limit: int | None) -> bool:
+        """Another limit; False if more than that is in use and cannot go (version 2 kills instead, and counts it)."""
+        if self.version == 2:
             self._write("memory.max", str(limit or "max"))
             with contextlib.suppress(FileNotFoundError):
                 self._write("memory.swap.max", "0" if limit else "max")
-        self._machines.mkdir(exist_ok=True)
+            return True
+        names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        # the first must not be above the second at any moment: one order is right for more, the other for less
+        for order in (names, reversed(names)):
+            try:
+                for name in order:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._write(name, str(limit or -1))
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EBUSY):
+                    raise
+            else:
+                return True
+        return False
 
     @property
     def _machines(self) -> Path:
@@ -82,7 +99,7 @@ class Budget:
                 self._int("memory.max_usage_in_bytes"),
                 current - stat.get("total_inactive_file", 0),
                 self._int("memory.kmem.usage_in_bytes"),
-                sum(_pairs(p).get("oom_kill", 0) for p in self._folder.rglob("memory.oom_control")),
+                sum(_pairs(p / "memory.oom_control").get("oom_kill", 0) for p in self._tree()),
             )
         stat = _pairs(self._folder / "memory.stat")
         current = self._int("memory.current")
@@ -101,14 +118,17 @@ class Budget:
         waits.until("the cgroup to be empty", self._remove, seconds=SECONDS, setting="cgroup.SECONDS", every=0.2)
 
     def _remove(self) -> bool:
-        folders = sorted((p for p in self._folder.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts))
-        for folder in (*folders, self._folder):
+        for folder in reversed(self._tree()):
             for pid in _pids(folder / "cgroup.procs"):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 folder.rmdir()
         return not self._folder.exists()
+
+    def _tree(self) -> list[Path]:
+        """Itself and every group below, parents first; Docker takes its own away meanwhile, which os.walk bears."""
+        return [Path(name) for name, _, _ in os.walk(self._folder)]
 
     def _write(self, name: str, value: str) -> None:
         path = self._folder / name
@@ -119,14 +139,14 @@ class Budget:
     def _int(self, name: str) -> int:
         try:
             return int((self._folder / name).read_text())
-        except (FileNotFoundError, OSError):
+        except OSError:
             return 0
 
 
 def _pairs(path: Path) -> dict[str, int]:
     try:
         rows = [line.split() for line in path.read_text().splitlines()]
-    except FileNotFoundError:
+    except OSError:  # not there, or gone while it was read (ENODEV)
         return {}
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
@@ -134,5 +154,5 @@ def _pairs(path: Path) -> dict[str, int]:
 def _pids(path: Path) -> list[int]:
     try:
         return [int(line) for line in path.read_text().split()]
-    except FileNotFoundError:
+    except OSError:
         return []

@@ -79,7 +79,9 @@ def fleet(
     wanted = load(name)
     if wanted.total > MOST:
         raise BadValue("fleet", wanted.total, f"at most {MOST} databases on one host", name)
-    lab_host.ensure({"docker"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install)
+    lab_host.ensure(
+        {"docker", "rootfs"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install
+    )
     free = procfs.meminfo()["MemAvailable"]
     if wanted.total * TYPICAL > free:
         raise HostTooSmall(
@@ -111,15 +113,32 @@ def fleet(
     return out
 
 
+def told(out: Path) -> list[str]:
+    """What the fleet in ``out`` did, in sentences."""
+    seen = json.loads((out / "fleet.json").read_text(encoding="utf-8"))
+    said = [
+        f"{seen['answered_at_start']} of {sum(seen['fleet'].values())} databases answered a query "
+        f"{seen['up_seconds']:.0f} s after the first was ordered; {seen['answered_after_settling']} at the end.",
+        f"Memory: {seen['memory_bytes'] / 2**30:.1f} GiB for all, {seen['memory_bytes_each'] / 2**20:.0f} MiB each.",
+        f"{seen['source']}. Rows and figures: {out}",
+    ]
+    return [*said, *seen["failed"], *seen["dead"]]
+
+
 def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, progress: Progress) -> dict[str, Any]:
-    baked = {name: bake.bake(ground.dockers, engine.ALL[name]) for name, count in wanted.counts.items() if count}
+    def note(text: str) -> None:
+        progress.note(STEP, text)
+
+    baked = {
+        name: bake.bake(ground.dockers, engine.ALL[name], note) for name, count in wanted.counts.items() if count
+    }
     budget = Budget(ground.dockers.name, systemd=ground.dockers.systemd)
     ground.journal.cgroup(ground.dockers.name)
     budget.open(None)
     arms = {name: Containers(ground, one, budget, f"fleet-{name}") for name, one in baked.items()}
     outside = host.outside()
     host.drop_caches()
-    before, began = procfs.meminfo(), monotonic()
+    before, free, began = procfs.meminfo(), procfs.available(), monotonic()
     starts: list[Start] = []
     for name, arm in arms.items():
         arm.open(wanted.counts[name])
@@ -128,9 +147,9 @@ def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, p
     up_seconds = monotonic() - began
     for start in starts:
         out.add("start", **asdict(start))
-    watched = _watch(list(arms.values()), before, settle_seconds, out, progress)
+    watched = _watch(list(arms.values()), free, settle_seconds, out, progress)
     answered, asked_seconds = _ask_all(arms)
-    lost = before["MemAvailable"] - procfs.meminfo()["MemAvailable"]
+    lost = free - procfs.available()
     told = {
         "fleet": wanted.counts,
         "source": wanted.source,
@@ -154,18 +173,15 @@ def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, p
     return told
 
 
-def _watch(
-    arms: list[Containers], before: dict[str, int], seconds: float, out: rows.Rows, progress: Progress
-) -> float:
+def _watch(arms: list[Containers], free: int, seconds: float, out: rows.Rows, progress: Progress) -> float:
     """Sample until ``seconds`` are over; gives what sampling costs, in cores."""
     began, used = monotonic(), process_time()
     while monotonic() - began < seconds:
-        info = procfs.meminfo()
         dead = [why for arm in arms for why in arm.dead()]
         out.add(
             "fleet-sample",
             seconds=round(monotonic() - began, 2),
-            lost=before["MemAvailable"] - info["MemAvailable"],
+            lost=free - procfs.available(),
             dead=len(dead),
             stalled=procfs.pressure_full(),
         )

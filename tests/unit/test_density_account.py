@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from lab.density import account, cgroup, ksm, procfs, qemu
 from lab.density.arms.base import Guest, Resident
+from lab.density.machine import LEAN
 from lab.density.procfs import Share
 
 MIB = 1024 * 1024
@@ -80,7 +82,7 @@ def test_processes_are_summed_and_a_gone_one_is_nothing(proc: Path) -> None:
 
 
 def test_a_machine_is_split_into_its_parts(proc: Path) -> None:
-    parts, files = qemu.parts(7, 192, proc)
+    parts, files = qemu.parts(7, LEAN, proc)
     assert parts == {"guest_ram": 150000 * 1024, "tcg_cache": 30000 * 1024, "vmm": 4000 * 1024}
     assert files == 512 * 1024
 
@@ -101,12 +103,20 @@ def test_a_kernel_without_psi_is_told_apart_from_one_at_ease(tmp_path: Path) -> 
 
 
 def test_the_account_closes_on_a_host_that_we_made_up() -> None:
-    """Each database costs 80 MiB of its own, 2 of shim, 1 of page tables and 0.5 that nobody tells about."""
+    """Each database costs 80 MiB of its own, 2 of shim, 1 of page tables and 0.5 that nobody tells about.
+
+    Somebody else takes 3 MiB more at each level meanwhile: no cost of a database.
+    """
 
     def moment(n: int) -> dict[str, Any]:
-        lost = n * (83.5 * MIB)
-        meminfo = {"MemAvailable": 9000 * MIB - lost, "PageTables": 5 * MIB + n * MIB, "SUnreclaim": 70 * MIB}
-        return {"meminfo": meminfo, "parts": {"database": n * 80 * MIB, "shims": n * 2 * MIB, "daemons": 90 * MIB}}
+        lost, others = n * (83.5 * MIB), 500 * MIB + n * 3 * MIB
+        meminfo = {"MemAvailable": 9000 * MIB - lost - others, "PageTables": 5 * MIB + n * MIB}
+        meminfo |= {"SUnreclaim": 70 * MIB, "AnonPages": n * 82 * MIB + 90 * MIB + others, "Shmem": 0}
+        return {
+            "meminfo": meminfo,
+            "elsewhere": {"processors_free": 0},
+            "parts": {"database": n * 80 * MIB, "shims": n * 2 * MIB, "daemons": 90 * MIB},
+        }
 
     levels = [1, 2, 4, 8]
     got = account.close(levels, [moment(n) for n in levels])
@@ -114,21 +124,39 @@ def test_the_account_closes_on_a_host_that_we_made_up() -> None:
     assert got.parts["database"] == pytest.approx(80 * MIB)
     assert got.parts["page_tables"] == pytest.approx(MIB)
     assert got.parts["daemons"] == pytest.approx(0, abs=1)
+    assert got.others == pytest.approx(3 * MIB)
     assert got.residual == pytest.approx(0.5 * MIB)
     assert got.share == pytest.approx(0.5 / 83.5)
 
 
 def test_memory_that_nobody_accounts_for_is_residual_not_hidden() -> None:
     def moment(n: int) -> dict[str, Any]:
-        return {"meminfo": {"MemAvailable": -n * 100 * MIB}, "parts": {"database": n * 40 * MIB}}
+        return {
+            "meminfo": {"MemAvailable": -n * 100 * MIB, "AnonPages": n * 40 * MIB},
+            "elsewhere": {"processors_free": 0},
+            "parts": {"database": n * 40 * MIB},
+        }
 
     assert account.close([1, 2], [moment(1), moment(2)]).share == pytest.approx(0.6)
+
+
+def test_free_pages_on_processors_lists_are_no_loss(proc: Path) -> None:
+    (proc / "zoneinfo").write_text(
+        "Node 0, zone Normal\n  pages free 100\n  pagesets\n    cpu: 0\n              count:    300\n"
+        "              high:  800\n    cpu: 1\n              count:    200\n"
+    )
+    (proc / "net").mkdir()
+    (proc / "net" / "sockstat").write_text("sockets: used 9\nTCP: inuse 2 orphan 0 tw 0 alloc 3 mem 4\nUDP: mem 1\n")
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert procfs.held_elsewhere(proc) == {"processors_free": 500 * page, "sockets": 5 * page}
+    one = {"meminfo": {"MemAvailable": 1000}, "elsewhere": procfs.held_elsewhere(proc)}
+    assert account.available(one) == 1000 + 500 * page
 
 
 def test_guests_are_told_apart_inside_their_ram() -> None:
     info = {"MemTotal": 150, "MemFree": 20, "Cached": 30, "Buffers": 2, "Shmem": 1, "AnonPages": 80, "Slab": 9,
             "KernelStack": 1, "PageTables": 1, "Percpu": 1}  # fmt: skip
-    told = account.sample(Resident({"guest_ram": 1}, 0, (Guest(info, Share(70, 0, 20)),) * 2))["guest"]
+    told = account.guests(Resident({"guest_ram": 1}, 0, (Guest(info, Share(70, 0, 20)),) * 2))
     assert told == {
         "answered": 2, "total": 300, "free": 40, "database": 140, "other_programs": 22, "page_cache": 62,
         "kernel": 24,
