@@ -144,6 +144,28 @@ def test_a_second_engine(lab: Lab) -> None:
     assert kinds == {"mariadb", "postgresql"}
 
 
+def test_dbod_is_tried_on_this_trove(lab: Lab, tmp_path: Path) -> None:
+    out = tmp_path / "evaluation"
+    lab.inv(
+        "dbod-evaluate", "--providers=trove", "--engines=mariadb", f"--name={NAME}", f"--out={out}", timeout=1500
+    )  # fmt: skip
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    found = {row["requirement"]: row for row in rows if row["kind"] == "scenario"}
+    for name in (
+        "create",
+        "dba-rights",
+        "monitor",
+        "state-checker",
+        "stop-start",
+        "configuration-refused",
+        "destroy",
+    ):
+        assert found[name]["outcome"] in {"native", "with work"}, found[name]["why"]
+    for name in ("backup", "clone", "logs", "replica"):
+        assert (found[name]["outcome"], "object-store" in found[name]["why"]) == ("missing", True), found[name]
+    assert {i["name"] for i in lab.ask("status")["instances"]} == {f"{NAME}-mariadb", f"{NAME}-postgresql"}
+
+
 def test_halt_and_up_bring_the_databases_back(lab: Lab) -> None:
     lab.inv("halt", f"--name={NAME}")
     assert lab.ask("status")["machine"] == "halted"
