@@ -155,15 +155,22 @@ def density_bench(
     budget: str = "",
     quick: bool = False,
     seed: int = 1,
+    objective: float = 0.0,
+    answer_seconds: float = 300.0,
     out: str = "",
     events: bool = False,
 ) -> None:
-    """Measure how many databases fit, as VMs and as containers, under one memory budget (--quick: 15 minutes)."""
+    """Measure how many databases fit, as VMs and as containers (--quick: at most 15 minutes, else 60).
+
+    --budget: memory to fit databases into, as 2GiB; --objective: p95 in ms that databases must keep (0: twice what
+    one alone has); --answer-seconds: how long one may take to its first answer; --out: where, or what to go on with.
+    """
     from lab import show
     from lab.density import bench, profile
     from lab.report import density
 
-    spec = profile.spec(cli.words(engine), cli.words(arms), budget, quick=quick, seed=seed)
+    spec = profile.spec(cli.words(engine), cli.words(arms), budget, quick=quick, seed=seed,
+                        objective_ms=objective, answer_seconds=answer_seconds)  # fmt: skip
     show.line(str(density.report(bench.bench(spec, cli.folder(out, "density"), show.progress(events)))))
 
 
@@ -173,15 +180,19 @@ def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool =
     from lab import show
     from lab.density import fleet as whole
 
-    show.line(str(whole.fleet(fleet, cli.folder(out, "fleet"), show.progress(events))))
+    for line in whole.told(whole.fleet(fleet, cli.folder(out, "fleet"), show.progress(events))):
+        show.line(line)
 
 
 @cli.task
-def density_plan(c: Context, results: str, fleet: str = "dbod", host: str = "", arms: str = "") -> None:
-    """Plan the hosts that a fleet needs, from measured footprints: exact with its bound, first and best fit."""
+def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = "", results: str = "") -> None:
+    """Plan the hosts that a fleet needs: exact with its bound, first and best fit (--host=memory=256GiB,cpus=64).
+
+    --results: the bench folders whose measured footprints count, with commas; without it the project's own run.
+    """
     from lab.density import plan
 
-    cli.emit([p.as_dict() for p in plan.plan(fleet, host, Path(results), cli.words(arms))])
+    cli.emit([p.as_dict() for p in plan.plan(fleet, host, plan.folders(cli.words(results)), cli.words(arms))])
 
 
 @cli.task

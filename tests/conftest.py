@@ -17,6 +17,7 @@ from lab.density.rows import Rows
 MIB = 1024 * 1024
 COST = {"vm": 450.0, "vm-lean": 260.0, "vm-clone": 120.0, "container": 80.0, "shared": 16.0}
 UNEXPLAINED = 0.02
+CACHE = 32.0
 MACHINES = ("vm", "vm-lean", "vm-clone")
 
 
@@ -66,10 +67,10 @@ def _ladder(rows: Rows, common: dict[str, Any], cost: float, noise: random.Rando
             rows.add("start", **common, name="x", seconds=seconds,
                      together=1 if level == 1 else 2, error="", emulated=emulated)  # fmt: skip
         for state in ("warm", "dropped"):
-            lost = level * cost * MIB
+            lost, cache = level * cost * MIB, level * CACHE * MIB if emulated else 0
             rows.add("memory", **common, level=level, state=state, settled=True, emulated=emulated, files=0, ksm={},
-                     meminfo={"MemAvailable": 2e10 - lost, "PageTables": 5 * MIB},
-                     parts={part: lost * (1 - UNEXPLAINED)}, guest={}, cgroup={})  # fmt: skip
+                     meminfo={"MemAvailable": 2e10 - lost - cache, "PageTables": 5 * MIB},
+                     parts={part: lost * (1 - UNEXPLAINED), "tcg_cache": cache}, guest={}, cgroup={})  # fmt: skip
     rows.add("idle", **common, level=4, seconds=6.0, cpu=0.4 if emulated else 0.1, ksmd=0.0, emulated=emulated)
 
 

@@ -25,12 +25,28 @@ from lab.density import mergeable
 from lab.density.dockers import PROBLEMS, Dockers, put, remove
 from lab.density.engine import CONFIG, DATA, DATABASE, MERGE, TRANSIENT, UID, USER, Engine, Place
 from lab.errors import DockerUnusable, LabBusy
+from lab.guest import datastores
 from lab.home import LABEL, cache
 from lab.secrets import Secrets
 from lab.state import write_atomically
+from lab.waits import Note
 
 SECONDS = 300.0
+BUILD_SECONDS = 1800.0
+SUITE = "trixie"
+"""Debian's suite that the engines come from, as Trove's guests have them."""
 MARIADB_ROWS = 60_000
+PGBENCH = (
+    "CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88))",
+    "CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int, tbalance int, filler char(84))",
+    "CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84))",
+    "CREATE TABLE pgbench_history (tid int, bid int, aid int, delta int, mtime timestamp, filler char(22))",
+    "INSERT INTO pgbench_branches VALUES (1, 0)",
+    "INSERT INTO pgbench_tellers SELECT tid, 1, 0 FROM generate_series(1, 10) AS tid",
+    "INSERT INTO pgbench_accounts SELECT aid, 1, 0, '' FROM generate_series(1, 100000) AS aid",
+    "VACUUM ANALYZE",
+)
+"""pgbench's own tables at scale 1, filled by the server: preparing needs no tool on the host."""
 RECIPE = 3
 """Raised when the data or the layout changes."""
 
@@ -78,12 +94,13 @@ def password() -> str:
     return Secrets(folder() / "secrets.json", "density")["bench"]
 
 
-def bake(dockers: Dockers, engine: Engine) -> Baked:
-    """Make the image, or find it. Raises: DockerUnusable, TimedOut, DiskFull."""
+def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
+    """Make the image, or find it; the engine's own image too. Raises: DockerUnusable, CommandFailed, TimedOut …"""
     try:
         base = dockers.client.images.get(engine.image)
-    except docker.errors.ImageNotFound as error:
-        raise DockerUnusable(f"the image {engine.image} is missing", "./inv image-build builds it.") from error
+    except docker.errors.ImageNotFound:
+        store = next(one for one in datastores.load(SUITE) if one.name == engine.name)
+        base = dockers.client.images.get(store.build(note, folder() / "image.log", BUILD_SECONDS))
     recipe = [RECIPE, base.id, engine.config, engine.argv, password(), MARIADB_ROWS]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     archive = folder() / f"{engine.name}-{key}.tar"
@@ -91,6 +108,7 @@ def bake(dockers: Dockers, engine: Engine) -> Baked:
     tag = f"trove-lab/density-{engine.name}:{key}"
     environment = tuple(str(e) for e in base.attrs["Config"].get("Env") or ())
     if not (facts.exists() and archive.exists()):
+        note(f"filling a {engine.name} with data")
         _make(dockers, engine, archive, facts)
     known: dict[str, Any] = json.loads(facts.read_text())
     try:
@@ -172,13 +190,9 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         transient=TRANSIENT,
     )
     if engine.name == "postgresql":
-        process.run(
-            *("pgbench", "--initialize", "--quiet", "--scale=1"),
-            *("-h", address, "-p", str(engine.port), "-U", USER, DATABASE),
-            env={"PGPASSWORD": password()},
-            timeout=SECONDS,
-            timeout_setting="bake.SECONDS",
-        )
+        with engine.connect(Place(address, engine.port), password()) as cursor:
+            for statement in PGBENCH:
+                cursor.execute(statement)
 
 
 def _statements(engine: Engine) -> list[str]:

@@ -10,17 +10,23 @@ from pathlib import Path
 from time import monotonic
 
 from lab import host as lab_host
-from lab.density import arms, bake, engine, host, journal, manifest, rows, trials
+from lab.density import arms, bake, engine, host, journal, ladder, manifest, rows, searches
 from lab.density.arms.base import Ground
+from lab.density.clock import Clock, OutOfTime
 from lab.density.dockers import PROBLEMS, Dockers
 from lab.density.engine import TRANSIENT
 from lab.density.machine import Machines
 from lab.density.profile import Profile, Spec
-from lab.density.trials import Bench, Trial
+from lab.density.stage import Bench, Stage, Trial
 from lab.errors import DiskFull, Interrupted, LabError
 from lab.progress import Progress
 
 STEP = "density"
+KINDS = {"ladder": ladder.run, "fit": searches.fit, "knee": searches.at_objective, "noise": searches.noise}
+MARGIN_SECONDS = 45.0
+"""Of the time limit: to take the last trial's databases away, and for the report."""
+LEAST_SHARE = 0.5
+"""Of the time limit that measuring gets, however long preparing took (the first time: root file system, images)."""
 
 
 def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True) -> Path:
@@ -81,9 +87,10 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
     def note(text: str) -> None:
         progress.note(STEP, text)
 
+    began, limit = monotonic(), spec.profile.minutes * 60
     engines = engine.named(spec.engines)
-    parts = {"docker", *(f"load-{e.name}" for e in engines)}
-    parts |= {"guest", "rootfs"} if arms.MACHINES & set(spec.arms) else set()
+    parts = {"docker", "rootfs", *(f"load-{e.name}" for e in engines)}
+    parts |= {"guest"} if arms.MACHINES & set(spec.arms) else set()
     lab_host.ensure(parts, note, bake.folder() / "install.log", install)
     run_id = secrets.token_hex(4)
     dockers = Dockers(run_id)
@@ -92,48 +99,71 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
     record = journal.Journal(run_id)
     try:
         machines = Machines(record, note) if arms.MACHINES & set(spec.arms) else None
-        baked = {e.name: bake.bake(dockers, e) for e in engines}
+        baked = {e.name: bake.bake(dockers, e, note) for e in engines}
+        if machines:
+            arms.prepare(machines, spec.arms, baked.values())
         out.mkdir(parents=True, exist_ok=True)
-        made = manifest.make(spec, dockers, machines, list(baked.values()), command(spec, out))
-        manifest.settle(out, made)
-        done = {r["trial"] for r in rows.read(out) if r["kind"] == "trial"} if (out / rows.FILE).exists() else set()
-        ground = Ground(dockers, record, machines, spec.answer_seconds)
-        work = Bench(spec, ground, rows.Rows(out), note)
-        deadline = monotonic() + spec.profile.minutes * 60
-        todo = [t for t in schedule(spec) if t.key not in done]
-        for number, trial in enumerate(todo, 1):
-            if monotonic() > deadline:
-                work.rows.add("stopped", left=len(todo) - number + 1, minutes=spec.profile.minutes)
-                note(
-                    f"the time limit of {spec.profile.minutes} minutes leaves {len(todo) - number + 1} trials undone"
-                )
-                break
-            if trial.arm == "vm" and trial.kind in ("knee", "noise") and machines and machines.emulated:
-                # its boots would take minutes for the emulator's figures, which vm-lean gives as well
-                work.rows.add("left-out", trial=trial.key, why="processor figures of an emulated ordinary machine")
-                continue
-            note(f"{number}/{len(todo)} block {trial.block + 1}: {trial.engine} {trial.arm} {trial.kind}")
-            _trial(work, trial, baked[trial.engine])
+        manifest.settle(out, manifest.make(spec, dockers, machines, list(baked.values()), command(spec, out)))
+        known = rows.read(out) if (out / rows.FILE).exists() else []
+        work = rows.Rows(out)
+        spent = monotonic() - began
+        work.add("prepared", seconds=round(spent, 1))
+        clock = Clock.after(max(limit - MARGIN_SECONDS - spent, limit * LEAST_SHARE))
+        bench = Bench(spec, Ground(dockers, record, machines, spec.answer_seconds, clock), work, note)
+        _all(bench, baked, rows.of(known, "trial"))
     finally:
         journal.clean(record, dockers)
 
 
-def _trial(work: Bench, trial: Trial, baked: bake.Baked) -> None:
-    """One trial; a failure is a row, and the run goes on, unless nothing could go on."""
+def _all(bench: Bench, baked: dict[str, bake.Baked], known: list[rows.Row]) -> None:
+    """Every trial that is not done yet, as far as the time limit goes; what it leaves is a row each."""
+    ended = {r["trial"] for r in known if r["status"] != rows.STOPPED}
+    longest = {(r["engine"], r["arm"], r["test"]): float(r["seconds"]) for r in known}
+    todo = [t for t in schedule(bench.spec) if t.key not in ended]
+    left = 0
+    for number, trial in enumerate(todo, 1):
+        sort = (trial.engine, trial.arm, trial.kind)
+        machines = bench.ground.machines
+        if trial.arm == "vm" and trial.kind in ("knee", "noise") and machines and machines.emulated:
+            # its boots would take minutes for the emulator's figures, which vm-lean gives as well
+            bench.rows.add("left-out", trial=trial.key, why="processor figures of an emulated ordinary machine")
+        elif bench.ground.clock.left <= longest.get(sort, 0.0):
+            bench.rows.add("left-out", trial=trial.key, why="time limit")
+            left += 1
+        else:
+            bench.note(f"{number}/{len(todo)} block {trial.block + 1}: {trial.engine} {trial.arm} {trial.kind}")
+            began = monotonic()
+            left += _trial(bench, trial, baked[trial.engine]) == rows.STOPPED
+            longest[sort] = max(longest.get(sort, 0.0), monotonic() - began)
+    if left:
+        bench.rows.add("stopped", left=left, minutes=bench.spec.profile.minutes)
+        bench.note(f"the time limit of {bench.spec.profile.minutes} minutes leaves {left} trials undone")
+
+
+def _trial(bench: Bench, trial: Trial, baked: bake.Baked) -> str:
+    """One trial; a failure is a row, and the run goes on, unless nothing could go on. Gives its status."""
     outside, before, began = host.outside(), host.mark(), monotonic()
+    stage = Stage(bench, trial, baked)
+    stage.row("begin")
     status, why, error_id = "done", "", ""
     try:
-        trials.run(work, trial, baked)
+        with stage.merging():
+            KINDS[trial.kind](stage)
     except (DiskFull, Interrupted):
         raise
+    except OutOfTime:
+        status, why = rows.STOPPED, "the time limit"
     except LabError as error:
         status, why, error_id = "failed", error.cause, error.id
     except (*TRANSIENT, *PROBLEMS) as error:
         status, why, error_id = "failed", f"{type(error).__name__}: {error}", "database-gone"
+    if status == "failed" and not bench.ground.clock.left:
+        # what would have come had there been time is not known
+        status = rows.STOPPED
     seen = host.since(before)
     loud = outside > host.LOUD or float(seen["steal"] or 0) > host.LOUD or bool(seen["swapped"])
-    work.rows.add(
-        "trial", trial=trial.key, block=trial.block, engine=trial.engine, arm=trial.arm, test=trial.kind,
-        status=status, why=why, error=error_id, seconds=round(monotonic() - began, 2),
+    stage.row(
+        "trial", test=trial.kind, status=status, why=why, error=error_id, seconds=round(monotonic() - began, 2),
         outside=outside, loud=loud, **seen,
     )  # fmt: skip
+    return status

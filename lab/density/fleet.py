@@ -79,7 +79,9 @@ def fleet(
     wanted = load(name)
     if wanted.total > MOST:
         raise BadValue("fleet", wanted.total, f"at most {MOST} databases on one host", name)
-    lab_host.ensure({"docker"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install)
+    lab_host.ensure(
+        {"docker", "rootfs"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install
+    )
     free = procfs.meminfo()["MemAvailable"]
     if wanted.total * TYPICAL > free:
         raise HostTooSmall(
@@ -111,8 +113,25 @@ def fleet(
     return out
 
 
+def told(out: Path) -> list[str]:
+    """What the fleet in ``out`` did, in sentences."""
+    seen = json.loads((out / "fleet.json").read_text(encoding="utf-8"))
+    said = [
+        f"{seen['answered_at_start']} of {sum(seen['fleet'].values())} databases answered a query "
+        f"{seen['up_seconds']:.0f} s after the first was ordered; {seen['answered_after_settling']} at the end.",
+        f"They cost the host {seen['memory_bytes'] / 2**30:.1f} GiB, {seen['memory_bytes_each'] / 2**20:.0f} MiB each.",
+        f"{seen['source']}. Rows and figures: {out}",
+    ]
+    return [*said, *seen["failed"], *seen["dead"]]
+
+
 def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, progress: Progress) -> dict[str, Any]:
-    baked = {name: bake.bake(ground.dockers, engine.ALL[name]) for name, count in wanted.counts.items() if count}
+    def note(text: str) -> None:
+        progress.note(STEP, text)
+
+    baked = {
+        name: bake.bake(ground.dockers, engine.ALL[name], note) for name, count in wanted.counts.items() if count
+    }
     budget = Budget(ground.dockers.name, systemd=ground.dockers.systemd)
     ground.journal.cgroup(ground.dockers.name)
     budget.open(None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from lab import process, waits
 from lab.density import procfs
@@ -15,6 +17,9 @@ LOUD = 0.25
 DROP = Path("/proc/sys/vm/drop_caches")
 STILL_BYTES = 2 * 1024 * 1024
 STILL_SAMPLES = 4
+STILL_EVERY = 0.3
+CALM = 0.1
+"""Cores that a machine may use at most to pass for one that has booted and rests."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,26 @@ def rest(seconds: float) -> bool:
         return len(last) == STILL_SAMPLES and max(last) - min(last) < STILL_BYTES
 
     try:
-        waits.until("memory to rest", still, seconds=seconds, setting="settle_seconds", every=0.5)
+        waits.until("memory to rest", still, seconds=seconds, setting="settle_seconds", every=STILL_EVERY)
+    except TimedOut:
+        return False
+    return True
+
+
+def calm(pids: Callable[[], Iterable[int]], seconds: float) -> bool:
+    """Wait until these processes use next to no processor time (booting is over); False if not within ``seconds``."""
+    seen: list[tuple[float, float]] = []
+
+    def resting() -> bool:
+        found = list(pids())
+        seen.append((monotonic(), sum(procfs.cpu_seconds(p) for p in found)))
+        if len(seen) < 3:
+            return False
+        (began, before), (now, used) = seen[-3], seen[-1]
+        return used - before < CALM * len(found) * (now - began)
+
+    try:
+        waits.until("machines to rest", resting, seconds=seconds, setting="boot_seconds", every=0.5)
     except TimedOut:
         return False
     return True

@@ -14,10 +14,13 @@ from lab.density import planner, rows, summary
 from lab.density.planner import Class, Plan
 from lab.density.profile import parse_size
 from lab.errors import BadFile, BadValue, Unsupported
+from lab.home import PROJECT
 
 RESERVE = 0.1
 """Share of a host that is left to itself."""
 HOURS = 24
+KEPT = PROJECT / "benchmarks" / "results" / "density"
+"""A folder for each run that the project keeps."""
 MOST = 10_000_000
 
 
@@ -63,17 +66,30 @@ class Planned:
         }
 
 
-def plan(fleet: str, host: str, results: Path, arms: Sequence[str] = (), *, seconds: float = 30.0) -> list[Planned]:
+def folders(names: Sequence[str]) -> list[Path]:
+    """The bench folders that were named; without any, those that the project keeps. Raises: BadFile."""
+    found = [Path(name) for name in names] or sorted(p.parent for p in KEPT.glob(f"*/{rows.FILE}"))
+    if not found:
+        raise BadFile(KEPT, "no run is kept there", "Name the folder that ./inv density-bench wrote: --results=DIR.")
+    return found
+
+
+def plan(
+    fleet: str, host: str, results: Sequence[Path], arms: Sequence[str] = (), *, seconds: float = 30.0
+) -> list[Planned]:
     """Plan ``fleet`` (``dbod`` or a JSON file) on equal hosts (``memory=256GiB,cpus=64``) for each arm measured.
 
-    Footprints are the slopes in the bench folder ``results``. Raises: BadFile, BadValue, Unsupported.
+    Footprints are the slopes in the bench folders ``results``, the last one's where an engine is in several.
+    Raises: BadFile, BadValue, Unsupported.
     """
     kinds = load(fleet)
     size = parse_host(host)
-    told = summary.summarise(rows.read(results))
+    told = summary.Summary({}, [], True, 0)
+    for folder in results:
+        told.arms.update(summary.summarise(rows.read(folder)).arms)
     measured = list(dict.fromkeys(arm for _, arm in told.arms))
     if unknown := [a for a in arms if a not in measured]:
-        raise Unsupported(f"{results} holds no measurement of {unknown[0]!r}.", f"It has {', '.join(measured)}.")
+        raise Unsupported(f"There is no measurement of {unknown[0]!r}.", f"There are {', '.join(measured)}.")
     return [one(arm, kinds, size, told, seconds) for arm in (arms or measured)]
 
 

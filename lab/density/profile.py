@@ -37,19 +37,27 @@ class Profile:
     noise_blocks: int
     knee_limit: int
     machine_knee_limit: int
+    slow_tops: tuple[int, ...]
+    """How many ordinary machines an emulating host boots in each block (it takes a core a minute and more each)."""
+    alone_blocks: int
+    """Blocks in which machines also start one by one."""
+    boot_seconds: int
+    """How long machines may go on booting after their database's first answer."""
     rate: int = 15
     """Transactions a second and database."""
 
 
 QUICK = Profile(
-    "quick", blocks=2, minutes=15, levels=(1, 2, 3, 4, 6, 8), machine_levels=(1, 2, 3),
-    idle_blocks=2, idle_seconds=5, window_seconds=8, settle_seconds=5, ksm_seconds=15,
+    "quick", blocks=2, minutes=15, levels=(1, 2, 4, 6), machine_levels=(1, 2, 3),
+    idle_blocks=1, idle_seconds=5, window_seconds=8, settle_seconds=5, ksm_seconds=15,
     fit_blocks=0, knee_blocks=1, noise_blocks=1, knee_limit=32, machine_knee_limit=2,
+    slow_tops=(2, 2), alone_blocks=1, boot_seconds=60,
 )  # fmt: skip
 FULL = Profile(
-    "full", blocks=10, minutes=60, levels=(2, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4, 5, 6),
+    "full", blocks=10, minutes=60, levels=(1, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4, 5, 6),
     idle_blocks=5, idle_seconds=5, window_seconds=10, settle_seconds=5, ksm_seconds=20,
     fit_blocks=1, knee_blocks=1, noise_blocks=1, knee_limit=48, machine_knee_limit=2,
+    slow_tops=(2, 3, 2, 4, 2, 5, 2, 6, 2, 2), alone_blocks=2, boot_seconds=60,
 )  # fmt: skip
 
 

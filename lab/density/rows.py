@@ -13,6 +13,8 @@ from typing import Any
 from lab.errors import BadFile, DiskFull
 
 FILE = "rows.jsonl"
+STOPPED = "stopped"
+"""A trial that the time limit cut short: it is tried again when the run goes on."""
 Row = dict[str, Any]
 
 
@@ -47,6 +49,22 @@ def read(folder: Path) -> list[Row]:
 def of(rows: list[Row], kind: str, **wanted: object) -> list[Row]:
     """The rows of a kind whose values equal ``wanted``."""
     return [r for r in rows if r["kind"] == kind and all(r.get(k) == v for k, v in wanted.items())]
+
+
+def finished(rows: list[Row]) -> list[Row]:
+    """Rows without those of trials that were cut short, and of attempts that a later one repeated."""
+    attempt: dict[str, int] = {}
+    whole: set[tuple[str, int]] = set()
+    numbered: list[tuple[Row, tuple[str, int] | None]] = []
+    for row in rows:
+        key = row.get("trial")
+        if row["kind"] == "begin":
+            attempt[key] = attempt.get(key, 0) + 1
+        mine = None if key is None else (key, attempt.get(key, 0))
+        if mine and row["kind"] == "trial" and row["status"] != STOPPED:
+            whole.add(mine)
+        numbered.append((row, mine))
+    return [row for row, mine in numbered if mine is None or mine in whole]
 
 
 def _read(path: Path) -> Iterator[Row]:

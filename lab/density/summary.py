@@ -10,12 +10,14 @@ from typing import Any
 
 from lab.density import account, stats
 from lab.density.account import Account
-from lab.density.rows import Row, of
+from lab.density.rows import Row, finished, of
 from lab.density.stats import Estimate
 
 STATE = "dropped"
 """The state of the headline: after the page cache was emptied, so that who read a file first does not matter."""
 REFERENCE = "container"
+CACHE = "tcg_cache"
+"""The part that only an emulated machine has: measured, shown, and counted in no cost or ratio."""
 Name = tuple[str, str]
 """(engine, arm)."""
 
@@ -49,14 +51,21 @@ class Arm:
     ladders: list[Row] = field(default_factory=list)
 
     @property
+    def slopes(self) -> dict[int, float]:
+        """By block: bytes of host memory for one more database, without an emulator's translation cache."""
+        return {block: a.slope - a.parts.get(CACHE, 0.0) for block, a in self.accounts.items()}
+
+    @property
     def slope(self) -> Estimate | None:
-        """Bytes of host memory for one more database."""
-        return stats.mean([a.slope for a in self.accounts.values()]) if self.accounts else None
+        """Bytes of host memory for one more database, without an emulator's translation cache."""
+        return stats.mean(list(self.slopes.values())) if self.accounts else None
 
     @property
     def residual(self) -> Estimate | None:
         """Residual over slope, signed, by block."""
-        return stats.mean([a.residual / a.slope for a in self.accounts.values()]) if self.accounts else None
+        if not self.accounts:
+            return None
+        return stats.mean([a.residual / self.slopes[block] for block, a in self.accounts.items()])
 
     @property
     def parts(self) -> dict[str, float]:
@@ -74,6 +83,8 @@ class Ratio:
     top: str
     bottom: str
     estimate: Estimate
+    worst: float
+    """The largest of the blocks' own ratios."""
     emulated: bool = False
 
 
@@ -91,6 +102,7 @@ class Summary:
 
 def summarise(rows: list[Row]) -> Summary:
     """All figures of a run."""
+    rows = finished(rows)
     done = {r["trial"] for r in of(rows, "trial", status="done")}
     arms: dict[Name, Arm] = {}
     for row in of(rows, "trial"):
@@ -108,7 +120,15 @@ def summarise(rows: list[Row]) -> Summary:
             arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
     identities = {(r["engine"], r["version"], r["settings"], r["data"]) for r in of(rows, "identity")}
     same = len(identities) == len({i[0] for i in identities})
-    return Summary(arms, list(_ratios(arms)), same, sum(r["left"] for r in of(rows, "stopped")[-1:]))
+    return Summary(arms, list(_ratios(arms)), same, _undone(rows))
+
+
+def _undone(rows: list[Row]) -> int:
+    """Trials that the last attempt's time limit left."""
+    left = 0
+    for row in rows:
+        left = {"prepared": 0, "stopped": row.get("left", 0)}.get(row["kind"], left)
+    return left
 
 
 def _memory(arm: Arm, rows: list[Row]) -> None:
@@ -120,7 +140,7 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
             continue
         levels = [r["level"] for r in steps]
         arm.accounts[block] = account.close(levels, steps)
-        arm.warm[block] = stats.line([r["level"] for r in warm], [-r["meminfo"]["MemAvailable"] for r in warm]).slope
+        arm.warm[block] = stats.line([r["level"] for r in warm], [_lost(ladder, r) for r in warm]).slope
         arm.ladders += [{**r, "lost": _lost(ladder, r)} for r in steps]
         last = steps[-1]
         if worked := [r for r in ladder if r["state"] == "worked"]:
@@ -135,13 +155,15 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
 
 
 def _lost(ladder: list[Row], row: Row) -> int:
+    """What the host lost since level 0, without the emulator's cache; bytes."""
     zero = next(r for r in ladder if r["level"] == 0)
-    return int(zero["meminfo"]["MemAvailable"] - row["meminfo"]["MemAvailable"])
+    return int(zero["meminfo"]["MemAvailable"] - row["meminfo"]["MemAvailable"] - row["parts"].get(CACHE, 0))
 
 
 def _times(arm: Arm, rows: list[Row]) -> None:
     for row in of(rows, "start"):
-        if not row["error"]:
+        # those of the enforced budget have a phase: memory was scarce by intent
+        if not row["error"] and "phase" not in row:
             (arm.alone if row["together"] == 1 else arm.together).append(row["seconds"])
 
 
@@ -155,18 +177,15 @@ def _ratios(arms: dict[Name, Arm]) -> Iterable[Ratio]:
                 continue
             # a ratio above 1 means: the arm named first needs more
             for what, top, bottom, processor in (
-                ("memory for one more database", _slopes(arm), _slopes(base), False),
+                ("memory for one more database", arm.slopes, base.slopes, False),
                 ("idle processor time", arm.idle, base.idle, True),
             ):
                 blocks = sorted(set(top) & set(bottom))
                 pairs = [(top[b], bottom[b]) for b in blocks if top[b] > 0 and bottom[b] > 0]
                 if pairs:
                     estimate = stats.ratio([t for t, _ in pairs], [b for _, b in pairs])
-                    yield Ratio(what, engine, name, REFERENCE, estimate, processor and arm.emulated)
-
-
-def _slopes(arm: Arm) -> dict[int, float]:
-    return {block: a.slope for block, a in arm.accounts.items()}
+                    worst = max(t / b for t, b in pairs)
+                    yield Ratio(what, engine, name, REFERENCE, estimate, worst, processor and arm.emulated)
 
 
 def _by_block(rows: list[Row]) -> dict[int, list[Row]]:
@@ -191,6 +210,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "arm": a.arm,
                 "emulated": a.emulated,
                 "bytes_per_database": plain(a.slope),
+                "bytes_of_the_emulators_cache": a.parts.get(CACHE, 0.0),
                 "residual_share": plain(a.residual),
                 "parts": a.parts,
                 "warm_bytes_per_database": fmean(a.warm.values()) if a.warm else None,
@@ -217,6 +237,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "bottom": r.bottom,
                 "emulated": r.emulated,
                 **r.estimate.as_dict(),
+                "worst_block": r.worst,
             }
             for r in told.ratios
         ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -37,7 +39,7 @@ def report(folder: Path) -> Path:
     engines = sorted({engine for engine, _ in told.arms})
     hosts = {engine: _hosts(engine, told) for engine in engines}
     for engine in engines:
-        plots.all(engine, told, raw, hosts[engine])
+        plots.all(engine, told, rows.finished(raw), hosts[engine])
     write_atomically(folder / "summary.json", json.dumps(summary.as_dict(told), indent=1))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -45,7 +47,7 @@ def report(folder: Path) -> Path:
         autoescape=True,
         trim_blocks=True,
     )
-    environment.filters.update(mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}")
+    environment.filters.update(mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}", mean=_mean, median=_median)
     page = environment.get_template("density.html.j2").render(
         manifest=told_by,
         told=told,
@@ -80,8 +82,9 @@ def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
         said.append(f"An enforced budget of {budget / GIB:.1f} GiB holds {', '.join(fits)}.")
     if any(a.emulated for a in arms.values()):
         said.append(
-            "Virtual machines ran under emulation here: their memory is valid (QEMU's translation cache is capped "
-            "and shown apart), their processor time, latency and start times are the emulator's, in no headline."
+            "Virtual machines ran under emulation here: their memory is valid (the emulator's translation cache is "
+            "left out of it and shown apart), their processor time, latency and start times are the emulator's, and "
+            "are in no headline."
         )
     if any(a.slope and a.slope.how == "range" for a in arms.values()):
         said.append(
@@ -109,6 +112,16 @@ def _mib(value: Estimate | float | None) -> str:
     if isinstance(value, Estimate):
         return f"{value.point / MIB:.0f} MiB [{value.low / MIB:.0f}, {value.high / MIB:.0f}]"
     return f"{value / MIB:.1f}"
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return fmean(found) if found else None
+
+
+def _median(values: Iterable[float], digits: int = 2) -> str:
+    found = list(values)
+    return f"{median(found):.{digits}f}" if found else "–"
 
 
 def _span(value: Estimate) -> str:

@@ -17,7 +17,7 @@ from lab.density import arms as arm_names
 from lab.density import stats
 from lab.density.plan import Planned
 from lab.density.rows import Row, of
-from lab.density.summary import Arm, Ratio, Summary
+from lab.density.summary import CACHE, Arm, Ratio, Summary
 
 mpl.use("Agg")
 mpl.rcParams.update({
@@ -29,7 +29,6 @@ COLOURS = dict(zip(arm_names.NAMES, ("#b2182b", "#ef8a62", "#9970ab", "#2166ac",
 PARTS = {
     "guest_ram": ("guest RAM", "#b2182b"),
     "vmm": ("QEMU itself", "#ef8a62"),
-    "tcg_cache": ("TCG's cache (emulation only)", "#fddbc7"),
     "database": ("database", "#2166ac"),
     "shims": ("containerd shims", "#67a9cf"),
     "daemons": ("Docker daemons' growth", "#d1e5f0"),
@@ -39,6 +38,7 @@ PARTS = {
     "percpu": ("per-CPU", "#e7d4e8"),
 }
 RESIDUAL = ("residual, unexplained", "#444444")
+EMULATOR = ("the emulator's translation cache, not counted", "#eeeeee")
 PUBLISHED = (
     ("Boden 2014: memory per instance, KVM : Docker\n(15 MySQL, KSM on; no interval published)", 6.0, None, None),
     (
@@ -110,7 +110,7 @@ class Plots:
             slope, residual = arm.slope, arm.residual
             assert slope is not None
             assert residual is not None
-            parts = [(name, *PARTS[name], size) for name, size in arm.parts.items()]
+            parts = [(name, *PARTS[name], size) for name, size in arm.parts.items() if name != CACHE]
             order = list(PARTS)
             parts.sort(key=lambda p: order.index(p[0]))
             parts.append(("residual", *RESIDUAL, slope.point - sum(p[3] for p in parts)))
@@ -121,13 +121,20 @@ class Plots:
                 axes.barh(y, size / MIB, left=left, color=colour, height=0.62, label=None if name in seen else text)
                 seen.add(name)
                 left += size / MIB
+            if cache := arm.parts.get(CACHE, 0.0):
+                text, colour = EMULATOR
+                axes.barh(y, cache / MIB, left=left, color=colour, edgecolor="#999999", hatch="////", height=0.62,
+                          label=None if CACHE in seen else text)  # fmt: skip
+                table.append((arm.arm, CACHE, round(cache)))
+                seen.add(CACHE)
+                left += cache / MIB
             axes.text(left, y, f"  {slope.point / MIB:.0f} MiB, residual {residual.point:+.1%}", va="center")
         axes.set_yticks(range(len(arms)), [a.arm for a in reversed(arms)])
-        axes.set(xlabel="MiB of host memory for one more database", xlim=(0, axes.get_xlim()[1] * 1.3))
+        axes.set(xlabel="MiB of host memory for one more database", xlim=(0, axes.get_xlim()[1] * 1.35))
         axes.grid(visible=False, axis="y")
         axes.set_title(f"The closed account, {engine}", loc="left")
         known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        texts = [text for text, _ in (*PARTS.values(), RESIDUAL) if text in known]
+        texts = [text for text, _ in (*PARTS.values(), RESIDUAL, EMULATOR) if text in known]
         figure.legend(
             [known[t] for t in texts], texts, loc="outside lower center", ncols=3, frameon=False, fontsize=9
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.density import load, trials
+from lab.density import load, searches
 from lab.density.load import Load, Window
 
 PGBENCH = "".join(
@@ -58,13 +58,13 @@ def test_the_worst_database_decides_not_the_mean() -> None:
     told = window(GOOD, GOOD, GOOD, slow)
     assert told["worst_p95"] == 195.0
     assert told["pooled_p50"] == 67.0
-    assert trials.missed(told, 150).startswith("worst p95")
-    assert not trials.missed(window(GOOD), 150)
+    assert searches.missed(told, 150).startswith("worst p95")
+    assert not searches.missed(window(GOOD), 150)
 
 
 def test_an_aborted_generator_is_a_missed_objective() -> None:
-    assert "queue is full" in trials.missed(window(GOOD, Load((), 10, error="the queue is full")), 1e9)
+    assert "queue is full" in searches.missed(window(GOOD, Load((), 10, error="the queue is full")), 1e9)
 
 
 def test_skipped_transactions_miss_the_objective() -> None:
-    assert "lost" in trials.missed(window(Load(GOOD.latencies, 10, skipped=1)), 1e9)
+    assert "lost" in searches.missed(window(Load(GOOD.latencies, 10, skipped=1)), 1e9)

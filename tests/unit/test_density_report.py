@@ -88,7 +88,7 @@ def test_a_folder_without_a_finished_ladder_is_refused(density_run: Callable[[in
 def test_plans_follow_from_the_measured_footprints(folder: Path, tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.json"
     fleet.write_text('{"mariadb": 168}')
-    planned = {p.arm: p for p in plan.plan(str(fleet), "memory=10GiB,cpus=1000", folder)}
+    planned = {p.arm: p for p in plan.plan(str(fleet), "memory=10GiB,cpus=1000", [folder])}
     best = planned["container"].plan
     assert best is not None
     # 9 GiB of each host, 80 MiB each: 115 to a host; vm: 450 MiB each, 20 to a host
@@ -102,5 +102,7 @@ def test_plans_follow_from_the_measured_footprints(folder: Path, tmp_path: Path)
 
 def test_arms_and_engines_without_a_measurement_are_not_guessed(folder: Path) -> None:
     with pytest.raises(Unsupported, match="container-ksm"):
-        plan.plan("dbod", "memory=10GiB,cpus=8", folder, ["container-ksm"])
-    assert all(p.plan is None and "postgresql" in p.skipped for p in plan.plan("dbod", "memory=10GiB,cpus=8", folder))
+        plan.plan("dbod", "memory=10GiB,cpus=8", [folder], ["container-ksm"])
+    assert all(
+        p.plan is None and "postgresql" in p.skipped for p in plan.plan("dbod", "memory=10GiB,cpus=8", [folder])
+    )

@@ -13,10 +13,13 @@ from unittest import mock
 
 import pytest
 
-from lab.density import bench, fleet, guestfiles, journal, manifest, mergeable, plan, procfs, profile, rows
+from lab.density import bench, fleet, guestfiles, journal, ladder, manifest, mergeable, plan, procfs, profile, rows
+from lab.density.arms.base import Ground
+from lab.density.clock import Clock, OutOfTime
 from lab.density.guestfiles import Kit
 from lab.density.profile import FULL, QUICK, Spec
-from lab.errors import BadFile, BadValue, LabError, Unsupported
+from lab.density.stage import Bench, Stage
+from lab.errors import BadFile, BadValue, DiskFull, GaveUp, LabError, Unsupported
 
 
 def spec(**changes: object) -> Spec:
@@ -68,6 +71,96 @@ def test_every_block_has_every_arm_in_an_order_that_the_seed_decides() -> None:
     assert {t.kind for t in first if t.block == FULL.blocks // 2} == {"ladder", "fit", "knee", "noise"}
 
 
+def test_ladders_climb_where_starts_are_cheap_and_descend_where_they_are_not() -> None:
+    assert ladder.order(FULL, "container", 0, slow=False) == FULL.levels
+    assert ladder.order(FULL, "shared", 0, slow=False) == FULL.levels
+    assert ladder.order(FULL, "vm-lean", 0, slow=False) == (1, 6, 5, 4, 3, 2)
+    assert ladder.order(FULL, "vm-lean", FULL.alone_blocks, slow=False) == (6, 5, 4, 3, 2, 1)
+    assert ladder.order(FULL, "container-ksm", 9, slow=False) == tuple(reversed(FULL.levels))
+
+
+def test_slow_machines_visit_every_level_over_the_run_and_two_at_least_in_each_block() -> None:
+    visited = [ladder.order(FULL, "vm", block, slow=True) for block in range(FULL.blocks)]
+    assert {level for levels in visited for level in levels} == set(FULL.machine_levels)
+    assert all(len(levels) >= 2 for levels in visited)
+    assert all(len(ladder.order(QUICK, "vm", block, slow=True)) >= 2 for block in range(QUICK.blocks))
+
+
+class NoDocker:
+    """An engine without containers or networks."""
+
+    systemd = False
+    name = "trove-lab-density-test"
+    client = mock.Mock(**{"containers.list.return_value": [], "networks.list.return_value": []})
+
+
+def run_all(folder: Path, clock: Clock, known: list[rows.Row] | None = None) -> list[rows.Row]:
+    wanted = spec(arm_names=["container", "shared"])
+    wanted = dataclasses.replace(wanted, profile=dataclasses.replace(QUICK, blocks=1, knee_blocks=0, noise_blocks=0))
+    ground = Ground(NoDocker(), journal.Journal("t", folder), None, 60, clock)  # type: ignore[arg-type]
+    work = Bench(wanted, ground, rows.Rows(folder), lambda _: None)
+    bench._all(work, {"mariadb": mock.Mock()}, rows.of(known or [], "trial"))
+    return rows.read(folder)
+
+
+def test_a_run_out_of_time_begins_nothing_and_says_what_it_left(tmp_path: Path) -> None:
+    raw = run_all(tmp_path, Clock.after(-1))
+    assert {r["trial"] for r in rows.of(raw, "left-out", why="time limit")} == {
+        "0/mariadb/container/ladder",
+        "0/mariadb/shared/ladder",
+    }
+    assert [r["left"] for r in rows.of(raw, "stopped")] == [2]
+    assert not rows.of(raw, "trial")
+
+
+def test_a_trial_that_is_cut_short_is_marked_not_counted_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(stage: Stage) -> None:
+        stage.row("start", seconds=1.0)
+        raise OutOfTime
+
+    monkeypatch.setitem(bench.KINDS, "ladder", cut)
+    first = run_all(tmp_path, Clock.after(60))
+    assert [r["status"] for r in rows.of(first, "trial")] == ["stopped", "stopped"]
+    assert [r["left"] for r in rows.of(first, "stopped")] == [2]
+    assert not [r for r in rows.finished(first) if "trial" in r]
+
+    monkeypatch.setitem(bench.KINDS, "ladder", lambda stage: stage.row("start", seconds=2.0))
+    both = run_all(tmp_path, Clock.after(60), first)
+    assert [r["seconds"] for r in rows.of(rows.finished(both), "start")] == [2.0, 2.0]
+    assert run_all(tmp_path, Clock.after(60), both) == both
+
+
+def test_a_failed_trial_is_a_row_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(stage: Stage) -> None:
+        if stage.trial.arm == "container":
+            raise GaveUp("the database", "it was killed for memory")
+        raise OSError("the network is gone")
+
+    monkeypatch.setitem(bench.KINDS, "ladder", fails)
+    ended = {r["arm"]: r for r in rows.of(run_all(tmp_path, Clock.after(60)), "trial")}
+    assert {arm: r["status"] for arm, r in ended.items()} == {"container": "failed", "shared": "failed"}
+    assert "killed for memory" in ended["container"]["why"]
+    assert ended["shared"]["error"] == "database-gone"
+
+
+def test_a_trial_that_is_not_expected_to_end_in_time_is_not_begun(tmp_path: Path) -> None:
+    known = [
+        {"kind": "trial", "trial": "x", "engine": "mariadb", "arm": arm, "test": "ladder", "status": "done",
+         "seconds": 500.0}
+        for arm in ("container", "shared")
+    ]  # fmt: skip
+    assert len(rows.of(run_all(tmp_path, Clock.after(60), known), "left-out")) == 2
+
+
+def test_a_full_disk_stops_the_run_with_its_own_error(tmp_path: Path) -> None:
+    told = rows.Rows(tmp_path)
+    told.path.symlink_to("/dev/full")
+    with pytest.raises(DiskFull):
+        told.add("one")
+
+
 def test_full_has_what_a_full_run_promises() -> None:
     assert FULL.blocks >= 10
     assert len(FULL.levels) >= 6
@@ -106,13 +199,6 @@ def test_another_runs_folder_is_not_continued(tmp_path: Path) -> None:
     assert manifest.settle(tmp_path, one) is True
     with pytest.raises(BadValue, match=r"another spec|cannot be used"):
         manifest.settle(tmp_path, one | {"spec": spec(seed=2).as_dict()})
-
-
-class NoDocker:
-    """An engine without containers or networks."""
-
-    systemd = False
-    client = mock.Mock(**{"containers.list.return_value": [], "networks.list.return_value": []})
 
 
 def test_a_killed_runs_process_is_ended_and_one_that_reuses_its_pid_is_not(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.density import ksm
 from lab.density.arms.base import Arm, Ground
@@ -11,6 +11,7 @@ from lab.density.arms.machines import KINDS, VirtualMachines
 from lab.density.arms.shared import Shared
 from lab.density.bake import Baked
 from lab.density.cgroup import Budget
+from lab.density.machine import Machines
 from lab.errors import Unsupported
 
 NAMES = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
@@ -25,6 +26,14 @@ def checked(names: Sequence[str]) -> tuple[str, ...]:
         if name == "container-ksm" and not ksm.present():
             raise Unsupported("This kernel has no KSM for the arm container-ksm.", "Leave that arm out with --arms.")
     return tuple(dict.fromkeys(names))
+
+
+def prepare(machines: Machines, names: Sequence[str], baked: Iterable[Baked]) -> None:
+    """Make the disks that these arms need, before anything is measured. Raises: CommandFailed, DiskFull."""
+    for one in baked:
+        for name in names:
+            if name in MACHINES:
+                machines.disk(KINDS[name], one)
 
 
 def make(name: str, ground: Ground, baked: Baked, budget: Budget) -> Arm:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from lab import waits
 from lab.density.bake import Baked, password
+from lab.density.clock import ENDLESS, Clock
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.density.journal import Journal
@@ -62,6 +63,12 @@ class Ground:
     """None where no arm of the run needs QEMU."""
     answer_seconds: float
     """How long a database may take to answer its first query (setting ``answer_seconds``)."""
+    clock: Clock = ENDLESS
+
+    @property
+    def patience(self) -> float:
+        """``answer_seconds``, or what is left of the run's time."""
+        return max(1.0, min(self.answer_seconds, self.clock.left))
 
 
 class Arm(Protocol):
@@ -102,7 +109,7 @@ class Launch:
     """Starts databases side by side and times each until it answers; ``problems`` are what a failed start raises."""
 
     baked: Baked
-    seconds: float
+    ground: Ground
     problems: tuple[type[Exception], ...] = ()
 
     def all(
@@ -128,7 +135,7 @@ class Launch:
                 place = waits.until(
                     f"{name} to answer",
                     answering,
-                    seconds=self.seconds,
+                    seconds=self.ground.patience,
                     setting=SETTING,
                     every=ANSWER_EVERY,
                     transient=TRANSIENT,

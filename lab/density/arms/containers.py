@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import docker.errors
 import psutil
@@ -17,6 +18,8 @@ from lab.density.bake import Baked
 from lab.density.cgroup import Budget
 from lab.density.dockers import PROBLEMS, remove
 from lab.density.engine import FILES, MERGE, Place
+
+REMOVERS = 4
 
 
 class Containers:
@@ -72,15 +75,16 @@ class Containers:
             return lambda: Place(address, self._baked.engine.port)
 
         problems = (*PROBLEMS, docker.errors.APIError)
-        done = Launch(self._baked, self._ground.answer_seconds, problems).all(names, together, start, self._why_dead)
+        done = Launch(self._baked, self._ground, problems).all(names, together, start, self._why_dead)
         self._places.update({start.name: place for start, place in done if place})
         return [start for start, _ in done]
 
     def remove(self, count: int) -> None:
         """Remove the last containers."""
-        for name in list(self._places)[-count:]:
+        last = list(self._places)[-count:]
+        for name in last:
             del self._places[name], self._pids[name]
-            remove(self._containers.pop(name))
+        _remove([self._containers.pop(name) for name in last])
 
     def places(self) -> list[Place]:
         """The containers' addresses."""
@@ -104,8 +108,7 @@ class Containers:
 
     def close(self) -> None:
         """Remove containers and network."""
-        for container in self._containers.values():
-            remove(container)
+        _remove(list(self._containers.values()))
         self._containers.clear()
         self._places.clear()
         self._pids.clear()
@@ -128,6 +131,11 @@ class Containers:
         state = container.attrs["State"]
         words = container.logs(tail=3).decode(errors="replace").strip()
         return f"ended with {state['ExitCode']}{', out of memory' if state['OOMKilled'] else ''}: {words}"
+
+
+def _remove(containers: list[Container]) -> None:
+    with ThreadPoolExecutor(REMOVERS) as pool:
+        list(pool.map(remove, containers))
 
 
 def _tree(pid: int) -> list[int]:

@@ -54,7 +54,7 @@ class VirtualMachines:
             self._running[name] = one
             return lambda: Place("127.0.0.1", one.port)
 
-        launch = Launch(self._baked, self._ground.answer_seconds, (LabError, OSError))
+        launch = Launch(self._baked, self._ground, (LabError, OSError))
         done = launch.all(names, together, start, self._why_dead)
         self._places.update({start.name: place for start, place in done if place})
         return [start for start, _ in done]
@@ -129,7 +129,7 @@ class VirtualMachines:
             made.append(self._machines.start(TEMPLATE, base, self._baked.engine.port, self._budget, ram=ram))
             return lambda: Place("127.0.0.1", made[0].port)
 
-        launch = Launch(self._baked, self._ground.answer_seconds)
+        launch = Launch(self._baked, self._ground)
         (result, place) = launch.all(["template"], 1, start, lambda _: made[0].dead() if made else None)[0]
         if place is None:
             for one in made:
