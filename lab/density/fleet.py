@@ -119,7 +119,7 @@ def told(out: Path) -> list[str]:
     said = [
         f"{seen['answered_at_start']} of {sum(seen['fleet'].values())} databases answered a query "
         f"{seen['up_seconds']:.0f} s after the first was ordered; {seen['answered_after_settling']} at the end.",
-        f"They cost the host {seen['memory_bytes'] / 2**30:.1f} GiB, {seen['memory_bytes_each'] / 2**20:.0f} MiB each.",
+        f"Memory: {seen['memory_bytes'] / 2**30:.1f} GiB for all, {seen['memory_bytes_each'] / 2**20:.0f} MiB each.",
         f"{seen['source']}. Rows and figures: {out}",
     ]
     return [*said, *seen["failed"], *seen["dead"]]

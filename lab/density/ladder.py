@@ -35,9 +35,9 @@ def run(stage: Stage) -> None:
                 stage.add(arm, level - known)
             else:
                 arm.remove(known - level)
-            settled = stage.settle(arm)
             if number == 0:
                 stage.row("identity", **stage.baked.engine.fingerprint(arm.places()[0], password()))
+            settled = stage.settle(arm)
             if idle and level == top:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)

@@ -1,22 +1,22 @@
-"""The density bench for real: Docker, QEMU, a browser. Small: two levels, a few databases."""
+"""The density bench for real: Docker, QEMU. Small: two levels, a few databases."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab import waits
-from lab.density import bake, bench, cgroup, fleet, host, journal, profile, rows, summary
+from lab.density import bake, bench, cgroup, fleet, host, journal, machine, profile, rows, summary
 from lab.density.arms.base import Ground
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked
@@ -67,7 +67,7 @@ def ground() -> Iterator[tuple[Ground, Baked, Budget]]:
         budget = Budget(dockers.name, systemd=dockers.systemd)
         record.cgroup(dockers.name)
         try:
-            yield Ground(dockers, record, None, 60), bake.bake(dockers, ALL["mariadb"]), budget
+            yield Ground(dockers, record, None, 60), bake.bake(dockers, ALL["mariadb"], lambda _: None), budget
         finally:
             journal.clean(record, dockers)
     assert not leftovers()
@@ -187,6 +187,39 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     assert not leftovers()
 
 
+def test_a_database_that_never_answers_is_a_row_and_the_run_goes_on(tmp_path: Path) -> None:
+    """Three seconds are too few for a machine to boot here or anywhere, and enough for a container."""
+    hasty = dataclasses.replace(spec("vm-lean", "container"), answer_seconds=3.0)
+    machines = dataclasses.replace(hasty.profile, levels=(1, 2))
+    bench.bench(dataclasses.replace(hasty, profile=machines), tmp_path, Events())
+    raw = rows.read(tmp_path)
+    ended = {r["arm"]: (r["status"], r["error"]) for r in rows.of(raw, "trial")}
+    assert ended == {"vm-lean": ("failed", "gave-up"), "container": ("done", "")}
+    late = rows.of(raw, "start", arm="vm-lean")[0]
+    assert late["error"].startswith("Waited 3 s for vm-lean-mariadb-0 to answer.")
+    assert not leftovers()
+
+
+def test_a_port_that_somebody_else_has_is_a_row_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(machine, "free_port", lambda: other.getsockname()[1])
+        bench.bench(spec("vm-lean"), tmp_path, Events())
+    (ended,) = rows.of(rows.read(tmp_path), "trial")
+    assert ended["status"] == "failed"
+    assert "host forwarding" in ended["why"]
+    assert not leftovers()
+
+
+def test_a_run_that_is_out_of_time_ends_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    wanted = spec("container", "shared")
+    short = dataclasses.replace(wanted.profile, minutes=0)
+    bench.bench(dataclasses.replace(wanted, profile=short), tmp_path / "none", Events())
+    assert [r["left"] for r in rows.of(rows.read(tmp_path / "none"), "stopped")] == [2]
+    assert not leftovers()
+
+
 def test_two_runs_at_once_are_refused() -> None:
     with bake.alone(), pytest.raises(LabBusy):
         bench.bench(spec("container"), Path("/nowhere"), Events())
@@ -200,40 +233,6 @@ def test_a_small_fleet_answers_and_goes(tmp_path: Path) -> None:
     assert told["answered_at_start"] == told["answered_after_settling"] == 5
     assert not told["dead"]
     assert not leftovers()
-
-
-def test_the_page_shows_its_figures_in_a_browser(density_run: Callable[[int], Any], tmp_path: Path) -> None:
-    browser = shutil.which("chromium")
-    if not browser:
-        pytest.skip("needs Debian's chromium")
-    selenium = pytest.importorskip("selenium.webdriver")
-    page = density.report(density_run(6).folder)
-    options = selenium.ChromeOptions()
-    options.binary_location = browser
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path}/profile"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = selenium.Chrome(options=options, service=selenium.ChromeService(shutil.which("chromedriver")))
-    try:
-        driver.set_window_size(1200, 900)
-        driver.get(page.as_uri())
-        assert not [e for e in driver.get_log("browser") if e["level"] == "SEVERE"]
-        answer = driver.find_element("id", "answer-mariadb")
-        assert answer.is_displayed()
-        assert "One more mariadb database costs this host" in answer.text
-        assert "an emulator's figure" in driver.find_element("id", "caveats").text
-        figures = driver.find_elements("css selector", "figure svg")
-        assert len(figures) == 7
-        assert all(f.size["width"] > 300 and f.size["height"] > 80 for f in figures)
-        words = [t.text for t in driver.find_elements("css selector", "#account-mariadb-figure svg text")]
-        assert any("residual +2.0%" in t for t in words)
-        cells = driver.find_elements("css selector", "#memory-mariadb tr:nth-child(2) td")
-        assert cells[0].text == "vm"
-        assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-        driver.save_screenshot(str(tmp_path / "page.png"))
-    finally:
-        driver.quit()
-    assert (tmp_path / "page.png").stat().st_size > 20_000
 
 
 def test_what_the_host_does_is_seen() -> None:
