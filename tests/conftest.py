@@ -101,7 +101,7 @@ def _manifest(spec: dict[str, Any], engine: str) -> dict[str, Any]:
         "spec": spec,
         "host": {"kernel": "6.1", "processors": 2, "memory": 24 * 1024**3, "cgroup": 1, "thp": "madvise", "swap": 0},
         "docker": {"ServerVersion": "20.10", "Driver": "overlay2"},
-        "accelerator": {"name": "tcg", "why": "/dev/kvm is there, but no kernel booted", "tb_mib": 32},
+        "accelerator": {"name": "tcg", "why": "/dev/kvm is there, but no kernel booted", "cache_mib": {"vm": 128}},
         "engines": {engine: {"hashes": {"binary": "b" * 64, "config": "c" * 64, "data": "d" * 64}}},
         "tools": {"pgbench": "pgbench 17", "sysbench": ""},
     }

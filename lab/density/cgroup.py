@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from dataclasses import dataclass
@@ -50,17 +51,33 @@ class Budget:
         self._folder.mkdir(exist_ok=True)
         if self.version == 1:
             (self._folder / "memory.use_hierarchy").write_text("1")
-            self._write("memory.limit_in_bytes", str(limit or -1))
-            with contextlib.suppress(FileNotFoundError):
-                self._write("memory.memsw.limit_in_bytes", str(limit or -1))
         else:
             with contextlib.suppress(FileNotFoundError):
                 (self._root / "cgroup.subtree_control").write_text("+memory")
             (self._folder / "cgroup.subtree_control").write_text("+memory")
+        self.resize(limit)
+        self._machines.mkdir(exist_ok=True)
+
+    def resize(self, limit: int | None) -> bool:
+        """Another limit; False if more than that is in use and cannot go (version 2 kills instead, and counts it)."""
+        if self.version == 2:
             self._write("memory.max", str(limit or "max"))
             with contextlib.suppress(FileNotFoundError):
                 self._write("memory.swap.max", "0" if limit else "max")
-        self._machines.mkdir(exist_ok=True)
+            return True
+        names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        # the first must not be above the second at any moment: one order is right for more, the other for less
+        for order in (names, reversed(names)):
+            try:
+                for name in order:
+                    with contextlib.suppress(FileNotFoundError):
+                        self._write(name, str(limit or -1))
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EBUSY):
+                    raise
+            else:
+                return True
+        return False
 
     @property
     def _machines(self) -> Path:

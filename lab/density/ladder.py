@@ -37,7 +37,7 @@ def run(stage: Stage) -> None:
                 arm.remove(known - level)
             if number == 0:
                 stage.row("identity", **stage.baked.engine.fingerprint(arm.places()[0], password()))
-            settled = stage.settle(arm)
+            settled = stage.settle(arm, fresh=level > known)
             if idle and level == top:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)

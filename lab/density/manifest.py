@@ -15,7 +15,7 @@ from lab.density.bake import Baked
 from lab.density.dockers import Dockers
 from lab.density.machine import CLONE, LEAN, NAIVE, Machines
 from lab.density.profile import Spec
-from lab.density.qemu import PROGRAM, TB_MIB
+from lab.density.qemu import PROGRAM
 from lab.errors import BadFile, BadValue
 from lab.home import PROJECT
 from lab.state import write_atomically
@@ -53,7 +53,7 @@ def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Ba
         "accelerator": {
             "name": machines.accelerator,
             "why": machines.why,
-            "tb_mib": TB_MIB if machines.emulated else None,
+            "cache_mib": {k.name: k.cache for k in (NAIVE, LEAN, CLONE)} if machines.emulated else None,
         }
         if machines
         else None,

@@ -19,8 +19,8 @@ from lab.process import Argument
 PROGRAM = "qemu-system-x86_64"
 CPU = {"kvm": "host", "tcg": "qemu64,-svm"}
 """Emulated, a plain processor: with ``max`` a guest loads drivers for features that are slower than doing without."""
-TB_MIB = 32
-"""TCG's translation cache: QEMU >= 5.0 lets it grow to 1 GiB a machine, which would swamp the result (QEMU #693)."""
+EMULATED = "mitigations=off"
+"""Said to a guest's kernel under TCG, whose processor knows none of the faults that they guard against."""
 MIB = 1024 * 1024
 SOCKET_SECONDS = 20.0
 PROBE_SECONDS = 60.0
@@ -37,6 +37,8 @@ class Kind:
     ram: str
     devices: tuple[str, ...]
     append: str
+    cache: int = 32
+    """TCG's translation cache in MiB: QEMU >= 5.0 lets it grow to 1 GiB, which would swamp the result (QEMU #693)."""
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,20 @@ class Files:
         return self.folder / "console.log"
 
 
-def accelerate(accelerator: str) -> str:
-    """The ``-accel`` value; TCG with its cache capped."""
-    return f"tcg,thread=multi,tb-size={TB_MIB}" if accelerator == "tcg" else accelerator
-
-
 def argv(kind: Kind, files: Files, accelerator: str, port: int, guest_port: int, *extra: str) -> list[Argument]:
     """The whole command line of a machine whose ``guest_port`` is ``port`` on this host's loopback."""
     ram = kind.ram.format(path=files.ram)
+    emulated = accelerator == "tcg"
+    accelerate = f"tcg,thread=multi,tb-size={kind.cache}" if emulated else accelerator
     return [
         *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", f"{kind.machine},memory-backend=ram"),
-        *("-accel", accelerate(accelerator), "-cpu", CPU[accelerator]),
+        *("-accel", accelerate, "-cpu", CPU[accelerator]),
         *("-smp", str(kind.cpus), "-m", str(kind.memory)),
         *("-object", f"{ram},id=ram,size={kind.memory}M"),
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
         # a busy emulator loses the timer interrupts that Linux counts at boot, and Linux panics
-        *("-append", f"console=ttyS0 panic=-1 no_timer_check {kind.append}"),
+        *("-append", f"console=ttyS0 panic=-1 no_timer_check {EMULATED if emulated else ''} {kind.append}"),
         *("-drive", f"if=none,id=disk,file={files.disk},format=qcow2,cache=none,aio=threads"),
         *("-device", "virtio-blk-pci,drive=disk"),
         *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"),
@@ -162,18 +161,18 @@ def ask(link: socket.socket) -> str | None:
     return None
 
 
-def parts(pid: int, memory: int, root: Path = procfs.PROC) -> tuple[dict[str, int], int]:
+def parts(pid: int, kind: Kind, root: Path = procfs.PROC) -> tuple[dict[str, int], int]:
     """A machine's memory by part, in bytes: guest RAM, TCG's cache, QEMU's own; and its mapped files apart.
 
-    ``memory`` is the guest's size in MiB: its RAM is the one mapping of that size (QEMU gives it no name).
+    The guest's RAM is the one mapping of its size (QEMU gives it no name).
     """
     found = {"guest_ram": 0, "tcg_cache": 0, "vmm": 0}
     files = 0
     held = procfs.share(pid, root) or procfs.Share()
     for one in procfs.mappings(pid, root):
-        if one.size >= memory * MIB and one.perms.startswith("rw") and found["guest_ram"] == 0:
+        if one.size >= kind.memory * MIB and one.perms.startswith("rw") and found["guest_ram"] == 0:
             found["guest_ram"] = one.pss
-        elif "x" in one.perms and "w" in one.perms and one.size <= 2 * TB_MIB * MIB:
+        elif "x" in one.perms and "w" in one.perms and one.size <= 2 * kind.cache * MIB:
             found["tcg_cache"] += one.pss
     files = held.file
     found["vmm"] = max(0, held.held - found["guest_ram"] - found["tcg_cache"])

@@ -9,10 +9,12 @@ from typing import Any
 
 from lab.density import arms, host, knee, load, rows, summary
 from lab.density.arms.base import Arm
+from lab.density.arms.machines import KINDS
 from lab.density.bake import password
 from lab.density.cgroup import Budget
-from lab.density.engine import TRANSIENT, Place
+from lab.density.engine import MIB, TRANSIENT, Place
 from lab.density.stage import Stage
+from lab.density.summary import CACHE
 from lab.errors import GaveUp, LabError
 
 FIT_MOST = 64
@@ -67,9 +69,15 @@ def _grow(stage: Stage, first: int, limit: int, phase: str) -> int:
 def _more(stage: Stage, arm: Arm, budget: Budget, count: int, phase: str) -> str:
     """Why ``count`` more databases do not fit; empty if they do."""
     before, began = host.mark(), monotonic()
+    size = stage.bench.spec.budget
     try:
+        if arm.emulated:
+            # the emulator's cache is no cost of a machine: it is granted on top, as much as may come, then as it is
+            budget.resize(size + KINDS[stage.trial.arm].cache * MIB * (len(arm.places()) + count))
         stage.add(arm, count, phase=phase)
         stage.touch(arm.places()[-2:])
+        if arm.emulated and not budget.resize(size + arm.resident().parts.get(CACHE, 0)):
+            return "more memory in use than the budget"
         stage.check_alive(arm)
     except (LabError, *TRANSIENT) as error:
         stage.bench.ground.clock.check()

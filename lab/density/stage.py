@@ -97,12 +97,17 @@ class Stage:
         with ThreadPoolExecutor(TOUCHERS) as pool:
             list(pool.map(lambda place: self.baked.engine.pretouch(place, password()), places))
 
-    def settle(self, arm: Arm) -> bool:
-        """Wait for machines to have booted, for KSM, and for memory to stand still; False if it did not in time."""
+    def settle(self, arm: Arm, *, fresh: bool = True) -> bool:
+        """Wait until memory stands still; with ``fresh`` databases first for the end of boot and of KSM's merging.
+
+        False if it did not in time.
+        """
         profile = self.bench.spec.profile
         self.bench.ground.clock.check()
-        calm = self.trial.arm not in arms.MACHINES or host.calm(arm.pids, profile.boot_seconds)
-        merged = not arm.merging or ksm.settle(profile.ksm_seconds)
+        calm = merged = True
+        if fresh:
+            calm = self.trial.arm not in arms.MACHINES or host.calm(arm.pids, profile.boot_seconds)
+            merged = not arm.merging or ksm.settle(profile.ksm_seconds)
         return host.rest(profile.settle_seconds) and calm and merged
 
     def check_alive(self, arm: Arm) -> None:
