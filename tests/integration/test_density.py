@@ -111,10 +111,12 @@ def test_the_budget_is_enforced_and_a_killed_database_is_a_failed_step(tmp_path:
 
 
 def test_two_levels_of_containers_and_machines_end_in_a_report(tmp_path: Path) -> None:
-    bench.bench(spec("container", "vm-lean", "vm-clone"), tmp_path, Events())
+    wanted = spec("container", "vm", "vm-lean", "vm-clone")
+    bench.bench(wanted, tmp_path, Events())
     raw = rows.read(tmp_path)
     assert {r["arm"]: (r["status"], r["why"]) for r in rows.of(raw, "trial")} == {
         "container": ("done", ""),
+        "vm": ("done", ""),
         "vm-lean": ("done", ""),
         "vm-clone": ("done", ""),
     }
@@ -123,13 +125,13 @@ def test_two_levels_of_containers_and_machines_end_in_a_report(tmp_path: Path) -
     cost = {name: arm.slope.point / MIB for (_, name), arm in told.arms.items() if arm.slope}
     if not any(r["loud"] for r in rows.of(raw, "trial")):
         assert 40 < cost["container"] < 150
-        assert cost["vm-lean"] > 1.5 * cost["container"]
+        assert cost["vm"] > cost["vm-lean"] > 1.5 * cost["container"]
     page = density.report(tmp_path).read_text()
     assert "One more mariadb database costs" in page
     assert not leftovers()
     # again: everything is done, nothing is measured twice
-    bench.bench(spec("container", "vm-lean", "vm-clone"), tmp_path, Events())
-    assert len(rows.read(tmp_path)) == len(raw)
+    bench.bench(wanted, tmp_path, Events())
+    assert len(rows.of(rows.read(tmp_path), "trial")) == len(rows.of(raw, "trial"))
 
 
 CHILD = """
@@ -217,6 +219,19 @@ def test_a_run_that_is_out_of_time_ends_and_the_same_command_goes_on(tmp_path: P
     short = dataclasses.replace(wanted.profile, minutes=0)
     bench.bench(dataclasses.replace(wanted, profile=short), tmp_path / "none", Events())
     assert [r["left"] for r in rows.of(rows.read(tmp_path / "none"), "stopped")] == [2]
+    assert not leftovers()
+
+
+def test_searches_end_in_figures(tmp_path: Path) -> None:
+    """The knee of one or two containers at an objective that any keeps, and a neighbour."""
+    wanted = spec("container", knee_blocks=1, noise_blocks=1)
+    bench.bench(dataclasses.replace(wanted, objective_ms=20_000), tmp_path, Events())
+    raw = rows.read(tmp_path)
+    assert {r["status"] for r in rows.of(raw, "trial")} == {"done"}
+    (found,) = rows.of(raw, "knee")
+    assert (found["n"], found["capped"], found["confirmed"]) == (2, True, True)
+    assert [r["phase"] for r in rows.of(raw, "noise")] == ["warm-up", "quiet", "noisy"]
+    assert all(r["transactions"] > 0 for r in rows.of(raw, "noise"))
     assert not leftovers()
 
 
