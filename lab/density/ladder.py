@@ -23,7 +23,6 @@ def run(stage: Stage) -> None:
     profile, trial = stage.bench.spec.profile, stage.trial
     levels = order(profile, trial.arm, trial.block, slow=_slow(stage))
     top = max(levels)
-    idle = trial.block < profile.idle_blocks
     host.drop_caches()
     with stage.opened(top) as (arm, budget):
         host.rest(profile.settle_seconds)
@@ -38,13 +37,13 @@ def run(stage: Stage) -> None:
             if number == 0:
                 stage.row("identity", **stage.baked.engine.fingerprint(arm.places()[0], password()))
             settled = stage.settle(arm, fresh=level > known)
-            if idle and level == top:
+            if trial.block < profile.idle_blocks and level == top:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)
             host.drop_caches()
             _memory(stage, arm, budget, level, "dropped", settled=settled, ask=level == top)
             stage.check_alive(arm)
-        if idle:
+        if trial.block < profile.load_blocks:
             _worked(stage, arm, budget, levels[-1])
 
 

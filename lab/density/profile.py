@@ -27,8 +27,10 @@ class Profile:
     levels: tuple[int, ...]
     machine_levels: tuple[int, ...]
     idle_blocks: int
-    """Blocks whose ladders end with idle processor time and a short load."""
+    """Blocks whose ladders look at idle processor time."""
     idle_seconds: int
+    load_blocks: int
+    """Blocks whose ladders end with a short load."""
     window_seconds: int
     settle_seconds: int
     ksm_seconds: int
@@ -49,13 +51,13 @@ class Profile:
 
 QUICK = Profile(
     "quick", blocks=2, minutes=15, levels=(1, 2, 4, 6), machine_levels=(1, 2, 3),
-    idle_blocks=1, idle_seconds=5, window_seconds=8, settle_seconds=5, ksm_seconds=15,
+    idle_blocks=1, idle_seconds=5, load_blocks=1, window_seconds=8, settle_seconds=5, ksm_seconds=15,
     fit_blocks=0, knee_blocks=1, noise_blocks=1, knee_limit=32, machine_knee_limit=2,
     slow_tops=(2, 2), alone_blocks=1, boot_seconds=60,
 )  # fmt: skip
 FULL = Profile(
     "full", blocks=10, minutes=60, levels=(1, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4, 5, 6),
-    idle_blocks=5, idle_seconds=5, window_seconds=10, settle_seconds=5, ksm_seconds=20,
+    idle_blocks=5, idle_seconds=5, load_blocks=2, window_seconds=10, settle_seconds=5, ksm_seconds=20,
     fit_blocks=1, knee_blocks=1, noise_blocks=1, knee_limit=48, machine_knee_limit=2,
     slow_tops=(2, 3, 2, 4, 2, 5, 2, 6, 2, 2), alone_blocks=2, boot_seconds=60,
 )  # fmt: skip
