@@ -52,10 +52,11 @@ def _promised(stage: Stage) -> int:
 def _grow(stage: Stage, first: int, limit: int, phase: str) -> int:
     """The largest N up to ``limit`` at which every database answers with its whole pool, none killed.
 
-    ``first`` are started side by side, then one after the other.
+    ``first`` are started side by side, then one after the other; half of them where merging has to keep up.
     """
     with stage.opened(limit, stage.bench.spec.budget) as (arm, budget):
         passed = 0
+        first = max(1, first // 2) if arm.merging else first
         for n in range(min(first, limit), limit + 1):
             stage.note(f"{n} in the budget ({phase})")
             why = _more(stage, arm, budget, n - passed, phase)
@@ -75,6 +76,8 @@ def _more(stage: Stage, arm: Arm, budget: Budget, count: int, phase: str) -> str
             # the emulator's cache is no cost of a machine: it is granted on top, as much as may come, then as it is
             budget.resize(size + KINDS[stage.trial.arm].cache * MIB * (len(arm.places()) + count))
         stage.add(arm, count, phase=phase)
+        if arm.merging and count > 1:
+            stage.settle(arm)
         stage.touch(arm.places()[-2:])
         if arm.emulated and not budget.resize(size + arm.resident().parts.get(CACHE, 0)):
             return "more memory in use than the budget"
