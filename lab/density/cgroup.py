@@ -99,7 +99,7 @@ class Budget:
                 self._int("memory.max_usage_in_bytes"),
                 current - stat.get("total_inactive_file", 0),
                 self._int("memory.kmem.usage_in_bytes"),
-                sum(_pairs(p).get("oom_kill", 0) for p in self._folder.rglob("memory.oom_control")),
+                sum(_pairs(p / "memory.oom_control").get("oom_kill", 0) for p in self._tree()),
             )
         stat = _pairs(self._folder / "memory.stat")
         current = self._int("memory.current")
@@ -118,14 +118,17 @@ class Budget:
         waits.until("the cgroup to be empty", self._remove, seconds=SECONDS, setting="cgroup.SECONDS", every=0.2)
 
     def _remove(self) -> bool:
-        folders = sorted((p for p in self._folder.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts))
-        for folder in (*folders, self._folder):
+        for folder in reversed(self._tree()):
             for pid in _pids(folder / "cgroup.procs"):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 folder.rmdir()
         return not self._folder.exists()
+
+    def _tree(self) -> list[Path]:
+        """Itself and every group below, parents first; Docker takes its own away meanwhile, which os.walk bears."""
+        return [Path(name) for name, _, _ in os.walk(self._folder)]
 
     def _write(self, name: str, value: str) -> None:
         path = self._folder / name
@@ -136,14 +139,14 @@ class Budget:
     def _int(self, name: str) -> int:
         try:
             return int((self._folder / name).read_text())
-        except (FileNotFoundError, OSError):
+        except OSError:
             return 0
 
 
 def _pairs(path: Path) -> dict[str, int]:
     try:
         rows = [line.split() for line in path.read_text().splitlines()]
-    except FileNotFoundError:
+    except OSError:  # not there, or gone while it was read (ENODEV)
         return {}
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
@@ -151,5 +154,5 @@ def _pairs(path: Path) -> dict[str, int]:
 def _pids(path: Path) -> list[int]:
     try:
         return [int(line) for line in path.read_text().split()]
-    except FileNotFoundError:
+    except OSError:
         return []
