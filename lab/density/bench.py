@@ -60,9 +60,15 @@ def schedule(spec: Spec) -> list[Trial]:
             Trial(block, e, a, k) for e in spec.engines for a in spec.arms for k in _kinds(spec.profile, block)
         ]
         order.shuffle(trials_of)
-        wanted += sorted(trials_of, key=lambda t: t.kind != "ladder")
-    # the time limit must cost the headline last and machines' latencies first: they take longest, and say least
-    return sorted(wanted, key=lambda t: t.arm in arms.MACHINES and t.kind in ("knee", "noise"))
+        wanted += trials_of
+    return sorted(wanted, key=_rank)
+
+
+def _rank(trial: Trial) -> int:
+    """The time limit must cost the headline last, and machines' latencies first: they take longest and say least."""
+    if trial.kind == "ladder":
+        return 0
+    return 2 if trial.arm in arms.MACHINES and trial.kind in ("knee", "noise") else 1
 
 
 def command(spec: Spec, out: Path) -> str:
@@ -75,7 +81,7 @@ def command(spec: Spec, out: Path) -> str:
 
 
 def _kinds(profile: Profile, block: int) -> Iterable[str]:
-    """Ladders in every block; the others from the middle of the run on."""
+    """Ladders in every block; the others from the middle block on."""
     yield "ladder"
     middle = profile.blocks // 2
     for kind, blocks in (("fit", profile.fit_blocks), ("knee", profile.knee_blocks), ("noise", profile.noise_blocks)):
