@@ -69,6 +69,7 @@ def _ladder(rows: Rows, common: dict[str, Any], cost: float, noise: random.Rando
         for state in ("warm", "dropped"):
             lost, cache = level * cost * MIB, level * CACHE * MIB if emulated else 0
             rows.add("memory", **common, level=level, state=state, settled=True, emulated=emulated, files=0, ksm={},
+                     elsewhere={"processors_free": 0},
                      meminfo={"MemAvailable": 2e10 - lost - cache, "PageTables": 5 * MIB},
                      parts={part: lost * (1 - UNEXPLAINED), "tcg_cache": cache}, guest={}, cgroup={})  # fmt: skip
     rows.add("idle", **common, level=4, seconds=6.0, cpu=0.4 if emulated else 0.1, ksmd=0.0, emulated=emulated)

@@ -129,6 +129,14 @@ def cpu(root: Path = PROC) -> Cpu:
     return Cpu(sum(values) - idle - values[7], values[7], sum(values))
 
 
+def held_elsewhere(root: Path = PROC) -> dict[str, int]:
+    """What no field of meminfo names, in bytes: free pages that processors keep for themselves, socket buffers."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    kept = re.findall(r"^\s+count:\s+(\d+)$", (root / "zoneinfo").read_text(), re.MULTILINE)
+    sockets = re.findall(r"\bmem (\d+)", (root / "net" / "sockstat").read_text())
+    return {"processors_free": sum(map(int, kept)) * page, "sockets": sum(map(int, sockets)) * page}
+
+
 def swapped_pages(root: Path = PROC) -> int:
     """Pages swapped in or out since boot."""
     text = (root / "vmstat").read_text()

@@ -157,7 +157,7 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
 def _lost(ladder: list[Row], row: Row) -> int:
     """What the host lost since level 0, without the emulator's cache; bytes."""
     zero = next(r for r in ladder if r["level"] == 0)
-    return int(zero["meminfo"]["MemAvailable"] - row["meminfo"]["MemAvailable"] - row["parts"].get(CACHE, 0))
+    return int(account.available(zero) - account.available(row) - row["parts"].get(CACHE, 0))
 
 
 def _times(arm: Arm, rows: list[Row]) -> None:

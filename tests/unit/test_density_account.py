@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,11 @@ def test_the_account_closes_on_a_host_that_we_made_up() -> None:
     def moment(n: int) -> dict[str, Any]:
         lost = n * (83.5 * MIB)
         meminfo = {"MemAvailable": 9000 * MIB - lost, "PageTables": 5 * MIB + n * MIB, "SUnreclaim": 70 * MIB}
-        return {"meminfo": meminfo, "parts": {"database": n * 80 * MIB, "shims": n * 2 * MIB, "daemons": 90 * MIB}}
+        return {
+            "meminfo": meminfo,
+            "elsewhere": {"processors_free": 0},
+            "parts": {"database": n * 80 * MIB, "shims": n * 2 * MIB, "daemons": 90 * MIB},
+        }
 
     levels = [1, 2, 4, 8]
     got = account.close(levels, [moment(n) for n in levels])
@@ -121,9 +126,26 @@ def test_the_account_closes_on_a_host_that_we_made_up() -> None:
 
 def test_memory_that_nobody_accounts_for_is_residual_not_hidden() -> None:
     def moment(n: int) -> dict[str, Any]:
-        return {"meminfo": {"MemAvailable": -n * 100 * MIB}, "parts": {"database": n * 40 * MIB}}
+        return {
+            "meminfo": {"MemAvailable": -n * 100 * MIB},
+            "elsewhere": {"processors_free": 0},
+            "parts": {"database": n * 40 * MIB},
+        }
 
     assert account.close([1, 2], [moment(1), moment(2)]).share == pytest.approx(0.6)
+
+
+def test_free_pages_on_processors_lists_are_no_loss(proc: Path) -> None:
+    (proc / "zoneinfo").write_text(
+        "Node 0, zone Normal\n  pages free 100\n  pagesets\n    cpu: 0\n              count:    300\n"
+        "              high:  800\n    cpu: 1\n              count:    200\n"
+    )
+    (proc / "net").mkdir()
+    (proc / "net" / "sockstat").write_text("sockets: used 9\nTCP: inuse 2 orphan 0 tw 0 alloc 3 mem 4\nUDP: mem 1\n")
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert procfs.held_elsewhere(proc) == {"processors_free": 500 * page, "sockets": 5 * page}
+    one = {"meminfo": {"MemAvailable": 1000}, "elsewhere": procfs.held_elsewhere(proc)}
+    assert account.available(one) == 1000 + 500 * page
 
 
 def test_guests_are_told_apart_inside_their_ram() -> None:
