@@ -44,14 +44,14 @@ class Account:
 
 
 def sample(resident: Resident) -> dict[str, Any]:
-    """One moment as plain values for a row: the host's meminfo, the arm's parts, the guests' own words; bytes."""
+    """One moment as plain values for a row: the host's meminfo, the arm's parts; bytes. ``guest`` stays empty."""
     info = procfs.meminfo()
     return {
         "meminfo": {name: info[name] for name in KEPT if name in info},
         "elsewhere": procfs.held_elsewhere(),
         "parts": resident.parts,
         "files": resident.files,
-        "guest": _guests(resident),
+        "guest": {},
     }
 
 
@@ -73,7 +73,7 @@ def close(levels: Sequence[int], samples: Sequence[dict[str, Any]]) -> Account:
     return Account(slope, parts, slope - sum(parts.values()))
 
 
-def _guests(resident: Resident) -> dict[str, int]:
+def guests(resident: Resident) -> dict[str, int]:
     """Sums over the guests that answered: what is inside guest RAM, by the guests' own account."""
     if not resident.guests:
         return {}

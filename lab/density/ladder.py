@@ -41,7 +41,7 @@ def run(stage: Stage) -> None:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)
             host.drop_caches()
-            _memory(stage, arm, budget, level, "dropped", settled=settled, ask=level == top)
+            _memory(stage, arm, budget, level, "dropped", settled=settled, ask=number == len(levels) - 1)
             stage.check_alive(arm)
         if trial.block < profile.load_blocks:
             _worked(stage, arm, budget, levels[-1])
@@ -74,7 +74,10 @@ def _slow(stage: Stage) -> bool:
 def _memory(
     stage: Stage, arm: Arm, budget: Budget, level: int, state: str, *, settled: bool, ask: bool = False, **more: Any
 ) -> None:
-    values = account.sample(arm.resident(ask=ask))
+    values = account.sample(arm.resident())
+    if ask:
+        # after the sample: a guest that answers touches memory
+        values["guest"] = account.guests(arm.resident(ask=True))
     merged = asdict(ksm.read()) if arm.merging else {}
     stage.row(
         "memory", level=level, state=state, settled=settled, emulated=arm.emulated,

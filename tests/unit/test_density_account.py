@@ -151,7 +151,7 @@ def test_free_pages_on_processors_lists_are_no_loss(proc: Path) -> None:
 def test_guests_are_told_apart_inside_their_ram() -> None:
     info = {"MemTotal": 150, "MemFree": 20, "Cached": 30, "Buffers": 2, "Shmem": 1, "AnonPages": 80, "Slab": 9,
             "KernelStack": 1, "PageTables": 1, "Percpu": 1}  # fmt: skip
-    told = account.sample(Resident({"guest_ram": 1}, 0, (Guest(info, Share(70, 0, 20)),) * 2))["guest"]
+    told = account.guests(Resident({"guest_ram": 1}, 0, (Guest(info, Share(70, 0, 20)),) * 2))
     assert told == {
         "answered": 2, "total": 300, "free": 40, "database": 140, "other_programs": 22, "page_cache": 62,
         "kernel": 24,
