@@ -41,7 +41,8 @@ def run(stage: Stage) -> None:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)
             host.drop_caches()
-            _memory(stage, arm, budget, level, "dropped", settled=settled, ask=number == len(levels) - 1)
+            ask = number == len(levels) - 1 and trial.block >= profile.load_blocks
+            _memory(stage, arm, budget, level, "dropped", settled=settled, ask=ask)
             stage.check_alive(arm)
         if trial.block < profile.load_blocks:
             _worked(stage, arm, budget, levels[-1])
