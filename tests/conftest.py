@@ -18,6 +18,8 @@ MIB = 1024 * 1024
 COST = {"vm": 450.0, "vm-lean": 260.0, "vm-clone": 120.0, "container": 80.0, "shared": 16.0}
 UNEXPLAINED = 0.02
 CACHE = 32.0
+OTHERS = 3 * 1024 * 1024
+"""Bytes that another program takes at each level: no cost of a database."""
 MACHINES = ("vm", "vm-lean", "vm-clone")
 
 
@@ -70,7 +72,8 @@ def _ladder(rows: Rows, common: dict[str, Any], cost: float, noise: random.Rando
             lost, cache = level * cost * MIB, level * CACHE * MIB if emulated else 0
             rows.add("memory", **common, level=level, state=state, settled=True, emulated=emulated, files=0, ksm={},
                      elsewhere={"processors_free": 0},
-                     meminfo={"MemAvailable": 2e10 - lost - cache, "PageTables": 5 * MIB},
+                     meminfo={"MemAvailable": 2e10 - lost - cache - OTHERS * level, "PageTables": 5 * MIB,
+                              "AnonPages": 1e9 + lost * (1 - UNEXPLAINED) + cache + OTHERS * level},
                      parts={part: lost * (1 - UNEXPLAINED), "tcg_cache": cache}, guest={}, cgroup={})  # fmt: skip
     rows.add("idle", **common, level=4, seconds=6.0, cpu=0.4 if emulated else 0.1, ksmd=0.0, emulated=emulated)
 

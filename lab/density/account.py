@@ -31,10 +31,15 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Account:
-    """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left."""
+    """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left.
+
+    ``others``: what programs that are none of the arm's took meanwhile, by the same line; it is not in ``slope``, and
+    over blocks it is near nothing unless the arm's own programs are not all known.
+    """
 
     slope: float
     parts: dict[str, float]
+    others: float
     residual: float
 
     @property
@@ -56,21 +61,25 @@ def sample(resident: Resident) -> dict[str, Any]:
 
 
 def available(sample: dict[str, Any]) -> int:
-    """MemAvailable, and the free pages that processors keep for themselves, which it leaves out; bytes.
-
-    Linux >= 6.7 lets those lists grow to hundreds of MiB (mm: auto-tune PCP high), and they move with every exit.
-    """
+    """``procfs.available`` at that moment, in bytes."""
     return int(sample["meminfo"]["MemAvailable"] + sample["elsewhere"]["processors_free"])
+
+
+def others(sample: dict[str, Any]) -> int:
+    """Memory of programs that are none of the arm's (the bench itself, other users of the host), in bytes."""
+    info = sample["meminfo"]
+    return int(info["AnonPages"] + info.get("Shmem", 0) - sum(sample["parts"].values()))
 
 
 def close(levels: Sequence[int], samples: Sequence[dict[str, Any]]) -> Account:
     """The account of one trial from its samples at increasing ``levels`` of N (two at least)."""
-    slope = stats.line(levels, [-available(s) for s in samples]).slope
+    foreign = stats.line(levels, [others(s) for s in samples]).slope
+    slope = stats.line(levels, [-available(s) for s in samples]).slope - foreign
     names = sorted({name for s in samples for name in s["parts"]})
     parts = {name: stats.line(levels, [s["parts"].get(name, 0) for s in samples]).slope for name in names}
     for name, fields in KERNEL.items():
         parts[name] = stats.line(levels, [sum(s["meminfo"].get(f, 0) for f in fields) for s in samples]).slope
-    return Account(slope, parts, slope - sum(parts.values()))
+    return Account(slope, parts, foreign, slope - sum(parts.values()))
 
 
 def guests(resident: Resident) -> dict[str, int]:

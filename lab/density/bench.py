@@ -61,17 +61,22 @@ def schedule(spec: Spec) -> list[Trial]:
         ]
         order.shuffle(trials_of)
         wanted += trials_of
-    return sorted(wanted, key=_rank)
+    return sorted(wanted, key=lambda trial: _rank(trial, spec.profile))
 
 
-def _rank(trial: Trial) -> int:
-    """The time limit must cost the headline last, and machines' latencies first: they take longest and say least."""
+def _rank(trial: Trial, profile: Profile) -> int:
+    """Half of the blocks' ladders, the searches, the other ladders; what takes long and says least comes last.
+
+    So a run that its time limit cuts short has something of everything, and every block that it has is whole.
+    """
     if trial.kind == "ladder":
-        return 0
-    return 2 if trial.arm in arms.MACHINES and trial.kind in ("knee", "noise") else 1
+        return 0 if trial.block < profile.blocks // 2 else 2
+    if trial.arm in arms.MACHINES and trial.kind != "fit":
+        return 3
+    return 1 if trial.arm != "vm" else 3
 
 
-def command(spec: Spec, out: Path) -> str:
+def command(def command(spec: Spec, out: Path) -> str:
     """The command line that repeats or resumes a run."""
     words = ["./inv", "density-bench", f"--engine={','.join(spec.engines)}", f"--arms={','.join(spec.arms)}"]
     words += [f"--budget={spec.budget}", f"--seed={spec.seed}", f"--out={out}"]
@@ -113,7 +118,7 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
         known = rows.read(out) if (out / rows.FILE).exists() else []
         work = rows.Rows(out)
         spent = monotonic() - began
-        work.add("prepared", seconds=round(spent, 1))
+        work.add("prepared", seconds=round(spent, 1), commit=manifest.commit())
         clock = Clock.after(max(limit - MARGIN_SECONDS - spent, limit * LEAST_SHARE))
         bench = Bench(spec, Ground(dockers, record, machines, spec.answer_seconds, clock), work, note)
         _all(bench, baked, rows.of(known, "trial"))

@@ -138,7 +138,7 @@ def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, p
     arms = {name: Containers(ground, one, budget, f"fleet-{name}") for name, one in baked.items()}
     outside = host.outside()
     host.drop_caches()
-    before, began = procfs.meminfo(), monotonic()
+    before, free, began = procfs.meminfo(), procfs.available(), monotonic()
     starts: list[Start] = []
     for name, arm in arms.items():
         arm.open(wanted.counts[name])
@@ -147,9 +147,9 @@ def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, p
     up_seconds = monotonic() - began
     for start in starts:
         out.add("start", **asdict(start))
-    watched = _watch(list(arms.values()), before, settle_seconds, out, progress)
+    watched = _watch(list(arms.values()), free, settle_seconds, out, progress)
     answered, asked_seconds = _ask_all(arms)
-    lost = before["MemAvailable"] - procfs.meminfo()["MemAvailable"]
+    lost = free - procfs.available()
     told = {
         "fleet": wanted.counts,
         "source": wanted.source,
@@ -173,18 +173,15 @@ def _run(wanted: Fleet, ground: Ground, out: rows.Rows, settle_seconds: float, p
     return told
 
 
-def _watch(
-    arms: list[Containers], before: dict[str, int], seconds: float, out: rows.Rows, progress: Progress
-) -> float:
+def _watch(arms: list[Containers], free: int, seconds: float, out: rows.Rows, progress: Progress) -> float:
     """Sample until ``seconds`` are over; gives what sampling costs, in cores."""
     began, used = monotonic(), process_time()
     while monotonic() - began < seconds:
-        info = procfs.meminfo()
         dead = [why for arm in arms for why in arm.dead()]
         out.add(
             "fleet-sample",
             seconds=round(monotonic() - began, 2),
-            lost=before["MemAvailable"] - info["MemAvailable"],
+            lost=free - procfs.available(),
             dead=len(dead),
             stalled=procfs.pressure_full(),
         )

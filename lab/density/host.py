@@ -74,7 +74,7 @@ def rest(seconds: float) -> bool:
     seen: list[int] = []
 
     def still() -> bool:
-        seen.append(procfs.meminfo()["MemAvailable"] + procfs.held_elsewhere()["processors_free"])
+        seen.append(procfs.available())
         last = seen[-STILL_SAMPLES:]
         return len(last) == STILL_SAMPLES and max(last) - min(last) < STILL_BYTES
 

@@ -137,6 +137,14 @@ def held_elsewhere(root: Path = PROC) -> dict[str, int]:
     return {"processors_free": sum(map(int, kept)) * page, "sockets": sum(map(int, sockets)) * page}
 
 
+def available(root: Path = PROC) -> int:
+    """MemAvailable, and the free pages that processors keep for themselves, which it leaves out; bytes.
+
+    Linux >= 6.7 lets those lists grow to hundreds of MiB (mm: auto-tune PCP high), and they move with every exit.
+    """
+    return meminfo(root)["MemAvailable"] + held_elsewhere(root)["processors_free"]
+
+
 def swapped_pages(root: Path = PROC) -> int:
     """Pages swapped in or out since boot."""
     text = (root / "vmstat").read_text()

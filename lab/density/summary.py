@@ -68,6 +68,11 @@ class Arm:
         return stats.mean([a.residual / self.slopes[block] for block, a in self.accounts.items()])
 
     @property
+    def others(self) -> Estimate | None:
+        """What other programs took meanwhile, in bytes per database: already out of the slope."""
+        return stats.mean([a.others for a in self.accounts.values()]) if self.accounts else None
+
+    @property
     def parts(self) -> dict[str, float]:
         """The account's parts in bytes per database, mean over blocks."""
         names = sorted({n for a in self.accounts.values() for n in a.parts})
@@ -155,9 +160,10 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
 
 
 def _lost(ladder: list[Row], row: Row) -> int:
-    """What the host lost since level 0, without the emulator's cache; bytes."""
+    """What the host lost since level 0, without other programs' memory and the emulator's cache; bytes."""
     zero = next(r for r in ladder if r["level"] == 0)
-    return int(account.available(zero) - account.available(row) - row["parts"].get(CACHE, 0))
+    foreign = account.others(row) - account.others(zero)
+    return int(account.available(zero) - account.available(row) - foreign - row["parts"].get(CACHE, 0))
 
 
 def _times(arm: Arm, rows: list[Row]) -> None:
@@ -212,6 +218,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "bytes_per_database": plain(a.slope),
                 "bytes_of_the_emulators_cache": a.parts.get(CACHE, 0.0),
                 "residual_share": plain(a.residual),
+                "bytes_that_other_programs_took": plain(a.others),
                 "parts": a.parts,
                 "warm_bytes_per_database": fmean(a.warm.values()) if a.warm else None,
                 "bytes_added_by_load": fmean(a.worked.values()) if a.worked else None,

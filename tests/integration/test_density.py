@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -142,16 +143,16 @@ from lab.density import bench
 from lab.progress import Events
 from lab.errors import LabError
 try:
-    bench.bench(spec("container", "shared"), Path(sys.argv[1]), Events())
+    bench.bench(spec(*sys.argv[2:]), Path(sys.argv[1]), Events())
 except LabError as error:
     print(error.remedy)
     sys.exit(error.exit_code)
 """
 
 
-def _child(folder: Path) -> subprocess.Popen[str]:
+def _child(folder: Path, *arms: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    words = [sys.executable, "-c", CHILD, str(folder)]
+    words = [sys.executable, "-c", CHILD, str(folder), *(arms or ("container", "shared"))]
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
@@ -186,6 +187,25 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
     said, _ = child.communicate(timeout=60)
     assert child.returncode == 130
     assert f"--out={tmp_path}" in said
+    assert not leftovers()
+
+
+def test_ctrl_c_does_not_wait_for_a_machine_that_boots(tmp_path: Path) -> None:
+    child = _child(tmp_path, "vm-lean")
+    waits.until(
+        "its machine",
+        lambda: list((bake.folder() / "runs").glob("*/vm-lean-1/probe.sock")),
+        seconds=120,
+        setting="x",
+        every=0.1,
+        fatal=lambda: None if child.poll() is None else "it ended",
+    )
+    began = monotonic()
+    child.send_signal(signal.SIGINT)
+    said, _ = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "--out=" in said
+    assert monotonic() - began < 5
     assert not leftovers()
 
 

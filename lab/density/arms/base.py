@@ -146,5 +146,14 @@ class Launch:
                 return Start(name, monotonic() - began, together, cause), None
             return Start(name, monotonic() - began, together), place
 
-        with ThreadPoolExecutor(max_workers=max(1, min(together, MOST_AT_ONCE))) as pool:
-            return list(pool.map(one, names))
+        try:
+            with ThreadPoolExecutor(max_workers=max(1, min(together, MOST_AT_ONCE))) as pool:
+                try:
+                    return list(pool.map(one, names))
+                except KeyboardInterrupt:
+                    # else the pool would go on waiting for each first answer
+                    waits.cancelled.set()
+                    raise
+        finally:
+            # what takes the arm away must be able to wait
+            waits.cancelled.clear()
