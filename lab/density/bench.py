@@ -76,7 +76,7 @@ def _rank(trial: Trial, profile: Profile) -> int:
     return 1 if trial.arm != "vm" else 3
 
 
-def command(def command(spec: Spec, out: Path) -> str:
+def command(spec: Spec, out: Path) -> str:
     """The command line that repeats or resumes a run."""
     words = ["./inv", "density-bench", f"--engine={','.join(spec.engines)}", f"--arms={','.join(spec.arms)}"]
     words += [f"--budget={spec.budget}", f"--seed={spec.seed}", f"--out={out}"]
