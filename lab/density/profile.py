@@ -112,7 +112,7 @@ def spec(
 
 def restored(data: dict[str, Any]) -> Spec:
     """The spec of a manifest."""
-    known = {k: tuple(v) if isinstance(v, list) else v for k, v in data["profile"].items()}
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["profile"].items()}
     engines, arm_names = tuple(data["engines"]), tuple(data["arms"])
     return Spec(**{**data, "engines": engines, "arms": arm_names, "profile": Profile(**known)})
 
