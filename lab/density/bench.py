@@ -23,6 +23,7 @@ from lab.progress import Progress
 
 STEP = "density"
 KINDS = {"ladder": ladder.run, "fit": searches.fit, "knee": searches.at_objective, "noise": searches.noise}
+TIME = "time limit"
 MARGIN_SECONDS = 45.0
 """Of the time limit: to take the last trial's databases away, and for the report."""
 LEAST_SHARE = 0.5
@@ -139,7 +140,7 @@ def _all(bench: Bench, baked: dict[str, bake.Baked], known: list[rows.Row]) -> N
             # its boots would take minutes for the emulator's figures, which vm-lean gives as well
             bench.rows.add("left-out", trial=trial.key, why="processor figures of an emulated ordinary machine")
         elif bench.ground.clock.left <= longest.get(sort, 0.0):
-            bench.rows.add("left-out", trial=trial.key, why="time limit")
+            bench.rows.add("left-out", trial=trial.key, why=TIME)
             left += 1
         else:
             bench.note(f"{number}/{len(todo)} block {trial.block + 1}: {trial.engine} {trial.arm} {trial.kind}")

@@ -187,8 +187,9 @@ def _watch(arms: list[Containers], free: int, seconds: float, out: rows.Rows, pr
         )
         progress.note(STEP, f"settling, {monotonic() - began:.0f} of {seconds:.0f} s")
         waits.pause(SAMPLE_SECONDS)
+    cost = round((process_time() - used) / max(monotonic() - began, 0.01), 4)
     out.add("fleet-parts", parts=_total([arm.resident() for arm in arms]))
-    return round((process_time() - used) / max(monotonic() - began, 0.01), 4)
+    return cost
 
 
 def _ask_all(arms: dict[str, Containers]) -> tuple[int, float]:

@@ -218,7 +218,7 @@ def _price(
         solver.addIntegral(lb=0, ub=min(int(c), _fits(np.ones(need.shape[1]), need[k])), obj=-float(duals[k]))
         for k, c in enumerate(counts)
     ]
-    for d in range(need.shape[1]):
+    for d in np.flatnonzero(need.any(axis=0)):
         solver.addConstr(sum(n * float(need[k, d]) for k, n in enumerate(numbers) if need[k, d] > 0) <= 1.0 + EPSILON)
     solver.minimize()
     info = solver.getInfo()

@@ -110,6 +110,13 @@ def spec(
     return Spec(names, arms.checked(arm_names), size, profile, seed, objective_ms, answer_seconds)
 
 
+def restored(data: dict[str, Any]) -> Spec:
+    """The spec of a manifest."""
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["profile"].items()}
+    engines, arm_names = tuple(data["engines"]), tuple(data["arms"])
+    return Spec(**{**data, "engines": engines, "arms": arm_names, "profile": Profile(**known)})
+
+
 def parse_size(text: str, where: str) -> int:
     """``2GiB``, ``512M``, ``1073741824`` as bytes. Raises: BadValue."""
     match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,3})?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())

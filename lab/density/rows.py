@@ -57,10 +57,10 @@ def finished(rows: list[Row]) -> list[Row]:
     whole: set[tuple[str, int]] = set()
     numbered: list[tuple[Row, tuple[str, int] | None]] = []
     for row in rows:
-        key = row.get("trial")
+        key: str = row.get("trial", "")
         if row["kind"] == "begin":
             attempt[key] = attempt.get(key, 0) + 1
-        mine = None if key is None else (key, attempt.get(key, 0))
+        mine = (key, attempt.get(key, 0)) if key else None
         if mine and row["kind"] == "trial" and row["status"] != STOPPED:
             whole.add(mine)
         numbered.append((row, mine))

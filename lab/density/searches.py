@@ -28,12 +28,13 @@ WARM_WINDOWS = 3
 
 
 def fit(stage: Stage) -> None:
-    """Grow until one more fails; then, afresh, that many at once pass and one more fails again."""
-    first, found = _promised(stage), 0
+    """Grow until one more fails; then, afresh and by the same steps, that many pass and one more fails again."""
+    first, found, batch = _promised(stage), 0, 1
     while first and not found:
-        found = _grow(stage, first, FIT_MOST, "ramp")
+        batch = first
+        found = _grow(stage, batch, FIT_MOST, "ramp")
         first //= 2
-    again = _grow(stage, found, min(found + 1, FIT_MOST), "confirm") if found else 0
+    again = _grow(stage, batch, min(found + 1, FIT_MOST), "confirm") if found else 0
     stage.row(
         "fit", n=min(found, again), budget=stage.bench.spec.budget, found=found, again=again,
         confirmed=found == again and 0 < found < FIT_MOST, capped=found == FIT_MOST,
@@ -52,11 +53,10 @@ def _promised(stage: Stage) -> int:
 def _grow(stage: Stage, first: int, limit: int, phase: str) -> int:
     """The largest N up to ``limit`` at which every database answers with its whole pool, none killed.
 
-    ``first`` are started side by side, then one after the other; half of them where merging has to keep up.
+    ``first`` are started side by side, then one after the other.
     """
     with stage.opened(limit, stage.bench.spec.budget) as (arm, budget):
         passed = 0
-        first = max(1, first // 2) if arm.merging else first
         for n in range(min(first, limit), limit + 1):
             stage.note(f"{n} in the budget ({phase})")
             why = _more(stage, arm, budget, n - passed, phase)

@@ -100,7 +100,7 @@ class Summary:
     arms: dict[Name, Arm]
     ratios: list[Ratio]
     same: bool
-    """Whether version, settings and data were the same in every arm, by the running servers' own word."""
+    """Whether version, settings (but for the shared server's) and data were the same, by the servers' own word."""
     stopped: int
     """Trials that the time limit left undone."""
 
@@ -123,9 +123,14 @@ def summarise(rows: list[Row]) -> Summary:
         arm.fit, arm.knee = of(mine, "fit"), of(mine, "knee")
         for phase in ("quiet", "noisy"):
             arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
-    identities = {(r["engine"], r["version"], r["settings"], r["data"]) for r in of(rows, "identity")}
-    same = len(identities) == len({i[0] for i in identities})
-    return Summary(arms, list(_ratios(arms)), same, _undone(rows))
+    return Summary(arms, list(_ratios(arms)), _same(of(rows, "identity")), _undone(rows))
+
+
+def _same(identities: list[Row]) -> bool:
+    """Whether version and data are equal in every arm, and settings in those with a pool of one database's size."""
+    whole = {(r["engine"], r["version"], r["data"]) for r in identities}
+    settings = {(r["engine"], r["settings"]) for r in identities if r["arm"] != "shared"}
+    return all(len(seen) == len({one[0] for one in seen}) for seen in (whole, settings))
 
 
 def _undone(rows: list[Row]) -> int:

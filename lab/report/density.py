@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.density import fleet, manifest, plan, rows, summary
+from lab.density import bench, fleet, manifest, plan, profile, rows, summary
 from lab.density.plan import Kind, Planned
 from lab.density.stats import Estimate
 from lab.density.summary import Arm, Summary
@@ -35,6 +35,9 @@ def report(folder: Path) -> Path:
         raise BadFile(
             folder, "no memory ladder was finished in it", "Run ./inv density-bench again with the same --out."
         )
+    wanted = {trial.key for trial in bench.schedule(profile.restored(told_by["spec"]))}
+    ended = {r["trial"] for r in raw if r["kind"] == "left-out" and r["why"] != bench.TIME}
+    ended |= {r["trial"] for r in rows.of(rows.finished(raw), "trial")}
     plots = Plots(folder / "plots")
     engines = sorted({engine for engine, _ in told.arms})
     hosts = {engine: _hosts(engine, told) for engine in engines}
@@ -47,7 +50,9 @@ def report(folder: Path) -> Path:
         autoescape=True,
         trim_blocks=True,
     )
-    environment.filters.update(mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}", mean=_mean, median=_median)
+    environment.filters.update(
+        mib=_mib, span=_span, signed=lambda v: f"{v:+.1%}", mean=_mean, median=_median, fitted=fitted
+    )
     page = environment.get_template("density.html.j2").render(
         manifest=told_by,
         told=told,
@@ -56,6 +61,8 @@ def report(folder: Path) -> Path:
         answer={engine: answer(engine, told, told_by) for engine in engines},
         hosts=hosts,
         trials=sum(a.trials for a in told.arms.values()),
+        scheduled=len(wanted),
+        undone=len(wanted - ended),
         loud=sum(a.loud for a in told.arms.values()),
         failed=[(a, why) for a in told.arms.values() for why in a.failed],
         emulated=any(a.emulated for a in told.arms.values()),
@@ -76,7 +83,7 @@ def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
     if best:
         told_ratios = [f"{r.top} {r.estimate.point:.1f} times {_span(r.estimate)}" for r in best]
         said.append(f"Against a plain container that is {'; '.join(told_ratios)}.")
-    fits = [f"{max(r['n'] for r in a.fit)} as {a.arm}" for a in arms.values() if a.fit]
+    fits = [f"{fitted(a.fit[-1])} as {a.arm}" for a in arms.values() if a.fit]
     if fits:
         budget = next(r["budget"] for a in arms.values() for r in a.fit)
         said.append(f"An enforced budget of {budget / GIB:.1f} GiB holds {', '.join(fits)}.")
@@ -91,6 +98,14 @@ def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
             f"With {made['spec']['profile']['blocks']} blocks the brackets are ranges, not confidence intervals."
         )
     return said
+
+
+def fitted(row: dict[str, Any]) -> str:
+    """How many fitted the budget: a number, or what the two attempts found where they did not agree."""
+    if row["capped"]:
+        return f"{row['n']} or more"
+    few, many = sorted((row["found"], row["again"]))
+    return str(many) if row["confirmed"] else f"{few} to {many} (not confirmed)"
 
 
 def _hosts(engine: str, told: Summary) -> list[tuple[float, list[Planned]]]:

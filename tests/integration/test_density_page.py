@@ -78,8 +78,9 @@ def test_the_tables_show_what_was_measured(shown: Any) -> None:
     assert low <= point <= high
     assert abs(point - 80) <= 1
     assert memory["container"][1] == "+2.0%"
-    assert memory["vm"][5] == "32.0"
-    assert memory["container"][5] == "–"
+    assert memory["container"][2] == "+3.0"
+    assert memory["vm"][6] == "32.0"
+    assert memory["container"][6] == "–"
     ratios = cells(shown, "ratios-mariadb")
     assert abs(float(ratios["vm, memory for one more database"][0]) - 450 / 80) < 0.15
     assert float(ratios["vm, memory for one more database"][2]) >= float(

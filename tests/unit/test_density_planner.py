@@ -88,5 +88,11 @@ def test_what_cannot_be_planned_is_refused(classes: list[Class], host: tuple[flo
         planner.solve(classes, host)
 
 
+def test_a_dimension_that_nobody_needs_is_no_obstacle() -> None:
+    """Emulated arms have no processor need: the pattern search must not stumble over it."""
+    fleet = [Class("a", 4, (0.44, 0.0)), Class("b", 4, (0.28, 0.0)), Class("c", 8, (0.14, 0.0))]
+    assert planner.solve(fleet, (1.0, 1.0)).best.hosts == 4
+
+
 def test_no_instances_need_no_hosts() -> None:
     assert planner.solve([Class("a", 0, (1.0,))], (1.0,)).best.hosts == 0

@@ -92,7 +92,7 @@ class Containers:
 
     def resident(self, *, ask: bool = False) -> Resident:
         """Databases, the shims that hold them, and the Docker daemons (their growth is the containers' cost)."""
-        databases = procfs.shares(pid for main in self._mains() for pid in _tree(main))
+        databases = procfs.shares(_trees(self._mains()))
         shims = procfs.shares(self._shims())
         daemons = procfs.shares(_daemons())
         parts = {"database": databases.held, "shims": shims.held, "daemons": daemons.held}
@@ -100,7 +100,7 @@ class Containers:
 
     def pids(self) -> list[int]:
         """Databases, shims and daemons."""
-        return [*(pid for main in self._mains() for pid in _tree(main)), *self._shims(), *_daemons()]
+        return [*_trees(self._mains()), *self._shims(), *_daemons()]
 
     def dead(self) -> list[str]:
         """Containers that were up and are not."""
@@ -138,10 +138,17 @@ def _remove(containers: list[Container]) -> None:
         list(pool.map(remove, containers))
 
 
-def _tree(pid: int) -> list[int]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    return []
+def _trees(mains: list[int]) -> list[int]:
+    """These processes and all below them; the host's processes are looked through once."""
+    below: dict[int, list[int]] = {}
+    for one in psutil.process_iter(["ppid"]):
+        below.setdefault(one.info["ppid"], []).append(one.pid)
+    found: list[int] = []
+    todo = list(mains)
+    while todo:
+        found.append(todo.pop())
+        todo += below.get(found[-1], [])
+    return found
 
 
 def _daemons() -> list[int]:
