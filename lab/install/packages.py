@@ -135,21 +135,18 @@ class Packages:
         self._target.mark("databases", self._key)
 
     def _serving(self) -> bool:
-        return not self._inactive() and not self._silent_ports()
-
-    def _inactive(self) -> list[str]:
-        """Units that systemd does not call active."""
-        said = self.remote().run("systemctl", "is-active", *self._units, check=False).stdout.split()
-        return [unit for unit, state in zip(self._units, said, strict=True) if state != "active"]
+        done = self.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
+        return done.ok and not self._silent_ports()
 
     def _serve(self, note: Note) -> None:
         self._target.script("services.sh", *self._units)
         waits.until(
             "the services' ports",
-            self._serving,
+            # not for the units: Nova's begin again and again until the next step has made their users
+            lambda: not self._silent_ports(),
             seconds=self.spec.service_timeout,
             setting="service_timeout",
-            describe=lambda: ", ".join([*self._inactive(), *(f"port of {p}" for p in self._silent_ports())]),
+            describe=lambda: "silent: " + ", ".join(self._silent_ports()),
             note=note,
             log=self.home.log("services"),
         )
