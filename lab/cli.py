@@ -40,12 +40,12 @@ def spec_task(body: Callable[..., Any]) -> Any:
     own = [p for p in signature.parameters.values() if p.name != "merged"]
     flags = [
         inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default is True or None)
-        for f in settings.keys().values()
+        for f in settings.FIELDS.values()
     ]
 
     @functools.wraps(body)
     def wrapper(context: invoke.context.Context, *args: Any, **kwargs: Any) -> Any:
-        given = {key: kwargs.pop(f.name, None) for key, f in settings.keys().items()}
+        given = {key: kwargs.pop(f.name, None) for key, f in settings.FIELDS.items()}
         # Invoke gives True for "flag not typed" where the default is on; only --no-X says something
         given = {k: None if v is True else v for k, v in given.items()}
         return body(context, *args, merged=settings.load(given, Path.cwd()), **kwargs)
@@ -53,7 +53,7 @@ def spec_task(body: Callable[..., Any]) -> Any:
     guarded = _guarded(wrapper)
     guarded.__signature__ = signature.replace(parameters=[*own, *flags])  # type: ignore[attr-defined]
     del guarded.__wrapped__  # type: ignore[attr-defined]  # else Invoke looks at the body's signature
-    help_texts = {key.replace("_", "-"): _help(f.metadata) for key, f in settings.keys().items()}
+    help_texts = {key.replace("_", "-"): _help(f.metadata) for key, f in settings.FIELDS.items()}
     return invoke.tasks.task(guarded, help=help_texts, auto_shortflags=False)
 
 

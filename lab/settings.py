@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,8 @@ class LabSpec:
     database_timeout: int = _setting(1800, "how long an instance may take to be ACTIVE", low=1)
 
 
-def keys() -> dict[str, Field[Any]]:
-    """Setting to field: ``with``, which Python keeps for itself, is the field ``with_``."""
-    return {f.name.rstrip("_"): f for f in fields(LabSpec)}
-
-
-_FIELDS = keys()
+FIELDS = {f.name.rstrip("_"): f for f in fields(LabSpec)}
+"""Setting to field: ``with``, which Python keeps for itself, is the field ``with_``."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ def load(flags: Mapping[str, Any], directory: Path, environ: Mapping[str, str] |
     Raises: UnknownSetting, BadValue, BadFile.
     """
     values: dict[str, Any] = {}
-    origins = dict.fromkeys(_FIELDS, "default")
+    origins = dict.fromkeys(FIELDS, "default")
     layers = [
         (FILE, _from_file(directory / FILE)),
         ("environment", _from_environment(os.environ if environ is None else environ)),
@@ -93,8 +89,8 @@ def load(flags: Mapping[str, Any], directory: Path, environ: Mapping[str, str] |
     ]
     for origin, layer in layers:
         for key, value in layer.items():
-            if key not in _FIELDS:
-                raise UnknownSetting(key, origin, difflib.get_close_matches(key, _FIELDS, 2))
+            if key not in FIELDS:
+                raise UnknownSetting(key, origin, difflib.get_close_matches(key, FIELDS, 2))
             values[key] = _checked(key, value, origin)
             origins[key] = origin
     return Merged(_spec(values), origins)
@@ -104,25 +100,25 @@ def about() -> list[dict[str, Any]]:
     """Every setting for ``show-config`` and the documentation: name, default, about, choices."""
     return [
         {"name": key, "default": f.default, "about": f.metadata["about"], "choices": list(f.metadata["choices"])}
-        for key, f in _FIELDS.items()
+        for key, f in FIELDS.items()
     ]
 
 
 def from_dict(data: Mapping[str, Any], where: str) -> LabSpec:
     """A spec as a manifest holds it. Raises: UnknownSetting, BadValue."""
     for key in data:
-        if key not in _FIELDS:
-            raise UnknownSetting(key, where, difflib.get_close_matches(key, _FIELDS, 2))
+        if key not in FIELDS:
+            raise UnknownSetting(key, where, difflib.get_close_matches(key, FIELDS, 2))
     return _spec({key: _checked(key, value, where) for key, value in data.items()})
 
 
 def to_dict(spec: LabSpec) -> dict[str, Any]:
     """The spec as plain values."""
-    return {key: getattr(spec, f.name) for key, f in _FIELDS.items()}
+    return {key: getattr(spec, f.name) for key, f in FIELDS.items()}
 
 
 def _spec(values: Mapping[str, Any]) -> LabSpec:
-    return LabSpec(**{_FIELDS[key].name: value for key, value in values.items()})
+    return LabSpec(**{FIELDS[key].name: value for key, value in values.items()})
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -147,7 +143,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, where: str) -> Any:
-    wanted, meta = _FIELDS[key].default, _FIELDS[key].metadata
+    wanted, meta = FIELDS[key].default, FIELDS[key].metadata
     if isinstance(wanted, bool):
         return _as_bool(key, value, where)
     if isinstance(wanted, int):

@@ -10,26 +10,15 @@ from typing import Any
 from lab import sql, waits
 from lab.dbod.api import Api
 from lab.dbod.contract import Handler, Operation, Request, State, Value
+from lab.dbod.seen import PREFIX, shown, state
 from lab.errors import Missing, Refused
 from lab.home import Home
 from lab.remote import Remote
 from lab.sql import Login, Session
 from lab.waits import Note
 
-PREFIX = "dbod-"
-"""Before the names of its instances and configuration groups, which are of the same project as the lab's own."""
 NETWORK = "private"
 ADMIN_DATABASE = {"mariadb": "mysql", "postgresql": "postgres"}
-STATES = {
-    "ACTIVE": State.RUNNING,
-    "HEALTHY": State.RUNNING,
-    "SHUTDOWN": State.STOPPED,
-    "BUILD": State.BUSY,
-    "REBOOT": State.BUSY,
-    "RESIZE": State.BUSY,
-    "BACKUP": State.BUSY,
-    "RESTART_REQUIRED": State.RUNNING,
-}
 NEEDS_SWIFT = "Trove keeps {} in Swift, and this cloud has no object-store (./inv up --with=backups)"
 LOG = "general"
 """The log that Trove offers of both engines."""
@@ -80,7 +69,7 @@ class CloudHost:
             Operation.START: self._start,
             Operation.STOP: self._stop,
             Operation.PING: lambda request, _note: {"answers": self._answers(request.instance)},
-            Operation.MONITOR: lambda request, _note: _shown(self._seen(request.instance)),
+            Operation.MONITOR: lambda request, _note: shown(self._seen(request.instance)),
             Operation.CHECK: lambda _request, _note: self._all(),
             Operation.CONFIG_GET: self._config_get,
             Operation.CONFIG_PUT: self._config_put,
@@ -107,7 +96,7 @@ class CloudHost:
         return {i["name"].removeprefix(PREFIX): i for i in found}
 
     def _all(self) -> list[dict[str, Any]]:
-        return [_shown(one) for _, one in sorted(self._ours().items())]
+        return [shown(one) for _, one in sorted(self._ours().items())]
 
     def _seen(self, name: str) -> dict[str, Any]:
         """The instance as Trove shows it. Raises: Refused."""
@@ -154,7 +143,7 @@ class CloudHost:
         seen = self._wait(instance, note)
         # DBOD's user gets every right from the start; Trove gives them on request and remembers that it did
         self._api.enable_root(instance, self._login(seen).password)
-        return _shown(seen)
+        return shown(seen)
 
     def _ask(self, request: Request, name: str, **more: Any) -> str:
         return self._api.ask(
@@ -184,23 +173,23 @@ class CloudHost:
 
     def _start(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
-        if _state(seen) is State.STOPPED:
+        if state(seen) is State.STOPPED:
             self._api.restart(seen["id"])
             seen = self._wait(seen["id"], note)
-        return _shown(seen)
+        return shown(seen)
 
     def _stop(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
         self._operator.manage(seen["id"], "stop")
         waits.until(
             f"{request.instance} to stop",
-            lambda: _state(self._api.instance(seen["id"])) is State.STOPPED,
+            lambda: state(self._api.instance(seen["id"])) is State.STOPPED,
             seconds=self._seconds,
             setting="database_timeout",
             every=2.0,
             note=note,
         )
-        return _shown(self._api.instance(seen["id"]))
+        return shown(self._api.instance(seen["id"]))
 
     def _config_get(self, request: Request, note: Note) -> Value:
         self._seen(request.instance)
@@ -243,7 +232,7 @@ class CloudHost:
         made = self._ask(request, request.target, restorePoint={"backupRef": backup})
         seen = self._wait(made, note)
         self._api.enable_root(made, self._login(seen).password)
-        return _shown(seen)
+        return shown(seen)
 
     def _upgrade(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
@@ -254,7 +243,7 @@ class CloudHost:
         if request.version and request.version not in others:
             raise Refused(f"{request.version} is not offered here.", f"Offered: {', '.join(others)}.")
         self._api.change(seen["id"], datastore_version=request.version or others[-1])
-        return _shown(self._wait(seen["id"], note))
+        return shown(self._wait(seen["id"], note))
 
     def _resize(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
@@ -262,7 +251,7 @@ class CloudHost:
         if str(seen["flavor"]["id"]) != flavor:
             self._api.act(seen["id"], "resize", flavorRef=flavor)
             seen = self._wait(seen["id"], note)
-        return _shown(seen)
+        return shown(seen)
 
     def _logs(self, request: Request, note: Note) -> Value:
         self._need("published logs", request.operation)
@@ -287,7 +276,7 @@ class CloudHost:
     def _replicate(self, request: Request, note: Note) -> Value:
         self._need("the backup that a replica begins with", request.operation)
         made = self._ask(request, request.target, replica_of=self._seen(request.instance)["id"])
-        return _shown(self._wait(made, note))
+        return shown(self._wait(made, note))
 
     def _promote(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
@@ -295,26 +284,4 @@ class CloudHost:
             self._need("the backup that a replica begins with", request.operation)
             raise Refused(f"{request.instance} is no replica.", "Make one with ./inv dbod replicate.")
         self._api.act(seen["id"], "promote_to_replica_source")
-        return _shown(self._wait(seen["id"], note))
-
-
-def _state(seen: Mapping[str, Any]) -> State:
-    """A stopped server's instance is still ACTIVE: that the server is down is its operating status."""
-    if seen["status"] == "ACTIVE" and seen.get("operating_status") == "SHUTDOWN":
-        return State.STOPPED
-    return STATES.get(seen["status"], State.UNKNOWN)
-
-
-def _shown(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """An instance as every provider shows it, from Trove's JSON."""
-    engine = seen["datastore"]["type"]
-    addresses = [a["address"] for a in seen.get("addresses", [])]
-    return {
-        "name": seen["name"].removeprefix(PREFIX),
-        "engine": engine,
-        "version": seen["datastore"]["version"],
-        "host": addresses[0] if addresses else "",
-        "port": sql.PORTS[engine],
-        "state": str(_state(seen)),
-        "status": f"{seen['status']} {seen.get('operating_status', '')}".strip(),
-    }
+        return shown(self._wait(seen["id"], note))

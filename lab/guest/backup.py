@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import sys
 import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
 
-from lab import apt, engine, process
+from lab import engine, process
 from lab.guest import datastores
 from lab.home import PROJECT
 from lab.machine import rootfs
@@ -31,22 +29,13 @@ def image() -> str:
 
 def key(suite: str) -> str:
     """Hash of all that the image is made from."""
-    return hashlib.sha256(engine.context(FOLDER, {}) + _base(suite).key.encode()).hexdigest()[:16]
+    return datastores.key(FOLDER, _base(suite), _version())
 
 
 def build(suite: str, note: Note, log: Path, seconds: float) -> str:
     """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
-    note(f"building {REPOSITORY}")
-    made = engine.build(
-        REPOSITORY,
-        FOLDER,
-        arguments={"BASE": rootfs.image(_base(suite), note, log, seconds)},
-        extra=_program(log, seconds),
-        proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
-    )
+    program = _program(log, seconds)
+    made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), note, log, seconds, program)
     return engine.tag(made, REPOSITORY, _version())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,21 +49,11 @@ class Datastore:
     @property
     def key(self) -> str:
         """Hash of all that the image is made from."""
-        context = engine.context(self.directory, {})
-        return hashlib.sha256(context + self.base.key.encode() + self.version.encode()).hexdigest()[:16]
+        return key(self.directory, self.base, self.version)
 
     def build(self, note: Note, log: Path, seconds: float) -> str:
         """Build the image, tag it with the version, and give that tag. Raises: CommandFailed, GaveUp …"""
-        note(f"building {self.repository}")
-        made = engine.build(
-            self.repository,
-            self.directory,
-            arguments={"BASE": rootfs.image(self.base, note, log, seconds), "VERSION": self.version},
-            proxies=apt.proxies(dict(os.environ)),
-            note=note,
-            log=log,
-            seconds=seconds,
-        )
+        made = build(self.repository, self.directory, self.base, self.version, note, log, seconds)
         self._check(made)
         return engine.tag(made, self.repository, self.version)
 
@@ -73,6 +63,29 @@ class Datastore:
         said = engine.output(image, [program, "--version"])
         if f" {self.version}." not in said:
             raise GaveUp(f"{self.name} {self.version}", f"the package is another version: {said.strip()}")
+
+
+def key(directory: Path, base: rootfs.Recipe, version: str) -> str:
+    """Hash of all that an image which the guest carries is made from."""
+    return hashlib.sha256(engine.context(directory, {}) + base.key.encode() + version.encode()).hexdigest()[:16]
+
+
+def build(
+    repository: str, directory: Path, base: rootfs.Recipe, version: str, note: Note, log: Path, seconds: float,
+    extra: Mapping[str, bytes] | None = None,
+) -> str:  # fmt: skip
+    """Build an image on ``base``; its tag by content. Raises: CommandFailed, GaveUp …"""
+    note(f"building {repository}")
+    return engine.build(
+        repository,
+        directory,
+        arguments={"BASE": rootfs.image(base, note, log, seconds), "VERSION": version},
+        extra=extra,
+        proxies=apt.proxies(dict(os.environ)),
+        note=note,
+        log=log,
+        seconds=seconds,
+    )
 
 
 def load(suite: str) -> tuple[Datastore, ...]:

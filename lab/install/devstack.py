@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from openstack.connection import Connection
 
-from lab import apt, catalog, cloud, mirror, pypi, waits
+from lab import apt, catalog, cloud, mirror, pypi
 from lab.errors import CommandFailed, GitUnreachable, Unsupported
 from lab.home import PROJECT, Home
 from lab.install import localconf, render, resources
-from lab.install.heartbeats import NOT_YET, Heartbeats
+from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.localconf import GIT_BASE, Facts, Spec
 from lab.install.render import File
 from lab.install.site import HOST_IP, PORTS, Site
@@ -90,14 +90,10 @@ class DevStack:
         return {f"commit of {Path(path).name}": commit for path, _, commit in (row.partition(" ") for row in rows)}
 
     def offer_settings(self, datastore: str, version: str) -> None:
-        """Load Trove's own list of the settings that users may change, as Trove's plugin does for its own."""
-        rules = f"/opt/stack/trove/trove/templates/{datastore}/validation-rules.json"
-        self.remote().run(
-            "runuser", "-u", "stack", "--", "env", f"PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin",
-            "trove-manage", "--config-file=/etc/trove/trove.conf",
-            "db_load_datastore_config_parameters", datastore, version, rules,
-            timeout=self.spec.install_timeout, timeout_setting="install_timeout", log=self.home.log("datastores"),
-        )  # fmt: skip
+        """Tell Trove which settings users may change, as its plugin does for its own datastore."""
+        path = f"PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin"
+        manage = ["env", path, "trove-manage", "--config-file=/etc/trove/trove.conf"]
+        self._target.offer_settings("stack", manage, "/opt/stack/trove/trove/templates", datastore, version)
 
     @cached_property
     def _target(self) -> Target:
@@ -195,20 +191,9 @@ class DevStack:
 
     def _access(self, note: Note) -> None:
         password = self.home.secrets["devstack"]
-        accounts = {
-            "admin": {"username": "admin", "password": password, "project": "admin"},
-            "demo": {"username": "demo", "password": password, "project": "demo"},
-            "service": {"username": "trove", "password": password, "project": "service"},
-        }
+        accounts = resources.accounts(password, password, password)
         cloud.write_access(self.home.path, self._identity_url, REGION, accounts)
-        waits.until(
-            "keystone",
-            lambda: self.admin().identity.get("/").ok,
-            seconds=self.spec.service_timeout,
-            setting="service_timeout",
-            transient=NOT_YET,
-            note=note,
-        )
+        await_keystone(self.admin, self.spec.service_timeout, note)
         identity = self.admin().identity
         kinds = {service.id: service.type for service in identity.services()}
         urls = {

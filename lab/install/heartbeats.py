@@ -1,4 +1,4 @@
-"""Whether the cloud's agents and compute services report, since the machine's own start."""
+"""Whether the cloud answers: Keystone, and agents and compute services that report since the machine's own start."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ from lab.waits import Note
 FRESH_SECONDS = 60
 """A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""
 NOT_YET = (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError)
+
+
+def await_keystone(admin: Callable[[], Connection], seconds: float, note: Note) -> None:
+    """Wait until the administrator is let in. Raises: TimedOut."""
+    waits.until(
+        "keystone",
+        lambda: admin().identity.get("/").ok,
+        seconds=seconds,
+        setting="service_timeout",
+        transient=NOT_YET,
+        note=note,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from openstack.connection import Connection
 from lab import cloud, waits
 from lab.home import Home
 from lab.install import render, resources
-from lab.install.heartbeats import NOT_YET, Heartbeats
+from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.site import Site
 from lab.install.target import Target
 from lab.machine import keys
@@ -83,13 +83,8 @@ class Packages:
         return Target(self.home, self.remote, self.spec.install_timeout)
 
     def offer_settings(self, datastore: str, version: str) -> None:
-        """Load Trove's own list of the settings that users may change; without it there are no configurations."""
-        rules = f"{RULES}/{datastore}/validation-rules.json"
-        self.remote().run(
-            "runuser", "-u", "trove", "--",
-            "trove-manage", "db_load_datastore_config_parameters", datastore, version, rules,
-            timeout=self.spec.install_timeout, timeout_setting="install_timeout", log=self.home.log("datastores"),
-        )  # fmt: skip
+        """Tell Trove which settings users may change."""
+        self._target.offer_settings("trove", ["trove-manage"], RULES, datastore, version)
 
     @cached_property
     def _archive(self) -> bytes:
@@ -178,14 +173,7 @@ class Packages:
 
     def _identity(self, note: Note) -> None:
         resources.write_access(self.home.path, self.site(), self.home.secrets)
-        waits.until(
-            "keystone",
-            lambda: self.admin().identity.get("/").ok,
-            seconds=self.spec.service_timeout,
-            setting="service_timeout",
-            transient=NOT_YET,
-            note=note,
-        )
+        await_keystone(self.admin, self.spec.service_timeout, note)
         resources.identity(self.admin(), self.site(), self.home.secrets)
         self.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site().services}
 

@@ -41,18 +41,23 @@ class Networks:
     mgmt_port: str
 
 
+def accounts(admin: str, demo: str, trove: str) -> dict[str, dict[str, str]]:
+    """The clouds that every lab has, by name, from their users' passwords."""
+    return {
+        "admin": {"username": "admin", "password": admin, "project": "admin"},
+        "demo": {"username": "demo", "password": demo, "project": "demo"},
+        "service": {"username": "trove", "password": trove, "project": "service"},
+    }
+
+
 def write_access(directory: Path, site: Site, secrets: Secrets) -> Path:
     """clouds.yaml and openrc files: ``admin``, ``demo``, and ``service`` (Trove's own user)."""
-    accounts = {
-        "admin": {"username": "admin", "password": secrets["admin"], "project": "admin"},
-        "demo": {"username": "demo", "password": secrets["demo"], "project": "demo"},
-        "service": {"username": "trove", "password": secrets["trove"], "project": "service"},
-    }
+    users = accounts(secrets["admin"], secrets["demo"], secrets["trove"])
     endpoints: cloud.Endpoints = {}
     if site.backups:  # its public endpoint is the guests': Site.public_url
         store = f"http://127.0.0.1:{site.public_ports[OPTIONAL]}/v1/AUTH_%(project_id)s"
-        endpoints = {name: {OPTIONAL.replace("-", "_"): store} for name in accounts}
-    return cloud.write_access(directory, site.public_url("identity"), site.region, accounts, endpoints)
+        endpoints = {name: {OPTIONAL.replace("-", "_"): store} for name in users}
+    return cloud.write_access(directory, site.public_url("identity"), site.region, users, endpoints)
 
 
 def identity(admin: Connection, site: Site, secrets: Secrets) -> None:

@@ -7,7 +7,7 @@ image brings its marks along, and a changed template makes them void.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,18 @@ class Target:
             timeout_setting="install_timeout",
             log=self.home.log(name.removesuffix(".sh")),
         )
+
+    def offer_settings(self, user: str, manage: Sequence[str], templates: str, datastore: str, version: str) -> None:
+        """Load Trove's own list of the settings that users may change; without it there are no configurations.
+
+        ``manage`` is how ``user`` calls trove-manage, ``templates`` the folder of Trove's rules.
+        """
+        rules = f"{templates}/{datastore}/validation-rules.json"
+        self.remote().run(
+            "runuser", "-u", user, "--", *manage,
+            "db_load_datastore_config_parameters", datastore, version, rules,
+            timeout=self.seconds, timeout_setting="install_timeout", log=self.home.log("datastores"),
+        )  # fmt: skip
 
     def marked(self, mark: str, key: str) -> bool:
         """Whether the mark is there with that key."""

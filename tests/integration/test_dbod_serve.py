@@ -156,15 +156,20 @@ def test_what_was_done_is_not_done_again(served: Served, names: list[str]) -> No
         served.done("DELETE", f"/instance/{name}_twin")
 
 
-@pytest.mark.parametrize("kind", ["MYSQL", "PG"])
-def test_a_create_that_was_killed_ends_well(served: Served, kind: str) -> None:
-    asked = served("POST", "/instance/serve_c", json={"db_type": kind}).json()["response"]["id"]
-    while served.get(f"/job/{asked}")["state"] == "PENDING":
+def killed_in(served: Served, job: str) -> None:
+    """Kill the server in the middle of that job; the next one must end it well."""
+    while served.get(f"/job/{job}")["state"] == "PENDING":
         pass
     served.kill()
     served.start()
-    ended = served.get(f"/job/{asked}?wait=60")
+    ended = served.get(f"/job/{job}?wait=60")
     assert (ended["state"], ended["attempts"]) == ("FINISHED_OK", 2), ended
+
+
+@pytest.mark.parametrize("kind", ["MYSQL", "PG"])
+def test_a_create_that_was_killed_ends_well(served: Served, kind: str) -> None:
+    asked = served("POST", "/instance/serve_c", json={"db_type": kind}).json()["response"]["id"]
+    killed_in(served, asked)
     assert sql(served, "serve_c", "SELECT 6 * 7") == [(42,)]
     served.done("DELETE", "/instance/serve_c")
 
@@ -175,12 +180,7 @@ def test_a_restore_that_was_killed_ends_well(served: Served, names: list[str]) -
         backup = served.done("POST", f"/rundeck/job/BACKUP/{name}")["value"]["id"]
         sql(served, name, "INSERT INTO app.t VALUES (6)")
         asked = served("POST", f"/rundeck/job/RESTORE/{name}", json={"backup": backup}).json()["response"]["id"]
-        while served.get(f"/job/{asked}")["state"] == "PENDING":
-            pass
-        served.kill()
-        served.start()
-        ended = served.get(f"/job/{asked}?wait=60")
-        assert (ended["state"], ended["attempts"]) == ("FINISHED_OK", 2), ended
+        killed_in(served, asked)
         assert sql(served, name, "SELECT id FROM app.t") == [(5,)]
 
 
