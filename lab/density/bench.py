@@ -72,9 +72,9 @@ def _rank(trial: Trial, profile: Profile) -> int:
     """
     if trial.kind == "ladder":
         return 0 if trial.block < profile.blocks // 2 else 2
-    if trial.arm in arms.MACHINES and trial.kind != "fit":
-        return 3
-    return 1 if trial.arm != "vm" else 3
+    if trial.kind == "fit":
+        return 1 if trial.arm != "vm" else 3
+    return 1 if trial.arm in ("container", "shared") else 4
 
 
 def command(spec: Spec, out: Path) -> str:

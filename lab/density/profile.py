@@ -57,9 +57,9 @@ QUICK = Profile(
 )  # fmt: skip
 FULL = Profile(
     "full", blocks=10, minutes=60, levels=(1, 4, 6, 8, 10, 12), machine_levels=(1, 2, 3, 4, 5, 6),
-    idle_blocks=5, idle_seconds=5, load_blocks=2, window_seconds=10, settle_seconds=5, ksm_seconds=20,
+    idle_blocks=3, idle_seconds=5, load_blocks=1, window_seconds=10, settle_seconds=5, ksm_seconds=20,
     fit_blocks=1, knee_blocks=1, noise_blocks=1, knee_limit=48, machine_knee_limit=2,
-    slow_tops=(2, 2, 6, 2, 2, 2, 4, 2, 2, 2), alone_blocks=1, boot_seconds=60,
+    slow_tops=(2, 2, 6, 2, 2, 2, 2, 2, 2, 2), alone_blocks=1, boot_seconds=60,
 )  # fmt: skip
 
 
