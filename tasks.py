@@ -275,16 +275,18 @@ def dbod_serve(c: Context, provider: str = "docker-host", port: int = 8750, name
 
 @cli.task
 def dbod_evaluate(
-    c: Context, providers: str = "", engines: str = "", out: str = "", name: str | None = None, events: bool = False
-) -> None:
-    """Try every requirement of DBOD on every provider and engine; ends in a page (--name: Trove's lab)."""
+    c: Context, providers: str = "", engines: str = "", out: str = "", name: str | None = None,
+    faults: bool = True, events: bool = False,
+) -> None:  # fmt: skip
+    """Try every requirement of DBOD on every provider and engine, and what breaks; ends in a page."""
     from lab import show
     from lab.dbod import evaluate
     from lab.report import dbod as page
 
     chosen = cli.words(providers), cli.words(engines)
     folder = cli.folder(out, "dbod")
-    show.line(str(page.report(evaluate.evaluate(*chosen, cli.lab_name(name), folder, show.progress(events)))))
+    evaluate.evaluate(*chosen, cli.lab_name(name), folder, show.progress(events), broken=faults)
+    show.line(str(page.report(folder)))
 
 
 @cli.spec_task

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from openstack.exceptions import SDKException
 
-from lab import cloud
-from lab.errors import GaveUp, LabError
+from lab import cloud, guestshell
+from lab.errors import LabError
 from lab.home import Home
-from lab.remote import Address, Remote
-from lab.state import write_atomically
+from lab.remote import Remote
 
 Add = Callable[[str, str], None]
 
@@ -42,10 +41,6 @@ GUEST_QUESTIONS: dict[str, list[str]] = {
     "containers.txt": ["docker", "ps", "-a"],
     "disk.txt": ["df", "-h"],
 }
-GUEST_USER = "debian"
-MGMT = "trove-mgmt"
-HOST_KEYS = re.compile(r"BEGIN SSH HOST KEY KEYS-----\n(.*?)-----END", re.DOTALL)
-"""What cloud-init writes on the console."""
 LOOKS_SECRET = re.compile(
     r"""((?:password|passwd|token|secret|encr_key|identified\s+by)['"]?\s*[:=,]?\s*['"]?)([^\s'",;}\]]{6,})""",
     re.IGNORECASE,
@@ -118,13 +113,12 @@ def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
     try:
         admin = cloud.connect(home.clouds_yaml, "admin")
         for server in admin.compute.servers(all_projects=True):
-            leg = next(iter((server.addresses or {}).get(MGMT, [])), None)
             try:
-                console = admin.compute.get_server_console_output(server)["output"] or ""
-                add(f"guest/{server.name}/console.log", console)
-                if leg is None:
+                said = guestshell.console(admin, server)
+                add(f"guest/{server.name}/console.log", said)
+                if (address := guestshell.address(server)) is None:
                     continue
-                guest = _guest(home, remote, leg["addr"], console)
+                guest = guestshell.shell(home, remote, address, said)
                 for name, command in GUEST_QUESTIONS.items():
                     add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)
                 guest.close()
@@ -133,14 +127,3 @@ def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
     except (LabError, SDKException, OSError) as error:
         missing.append(f"guests: {error}")
     return missing
-
-
-def _guest(home: Home, remote: Remote, address: str, console: str) -> Remote:
-    keys = HOST_KEYS.search(console)
-    if keys is None:
-        raise GaveUp("the guest's host keys", "its console does not show them (yet)")
-    known = home.path / "guest_known_hosts"
-    write_atomically(
-        known, "".join(f"{address} {line}\n" for line in keys[1].splitlines() if line.startswith("ssh-"))
-    )
-    return Remote(Address(address, 22, GUEST_USER, home.path / "id_ed25519", known, via=remote.address))

@@ -124,3 +124,9 @@ class Session:
         cursor.execute(statement)
         where = [[column[0] for column in cursor.description].index(name) for name in names]
         return [tuple(row[i] for i in where) for row in cursor.fetchall()]
+
+
+def said(error: BaseException) -> str:
+    """The server's message out of a driver's error."""
+    last = error.args[-1] if error.args else error
+    return str(last.get("M", last)) if isinstance(last, dict) else str(last)

@@ -53,6 +53,7 @@ class CloudHost:
     lacks = LACKS
 
     def __init__(self, access: Access) -> None:
+        self.access = access
         self._home = access.home
         self._api = access.user
         self._operator = access.operator
@@ -139,13 +140,14 @@ class CloudHost:
         known = self._ours().get(request.instance)
         if known and known["datastore"]["type"] != request.engine:
             raise Refused(f"There is another instance {request.instance!r} already.", "Choose another name.")
-        instance = known["id"] if known else self._ask(request, request.instance)
+        instance = known["id"] if known else self.ask(request, request.instance)
         seen = self._wait(instance, note)
         # DBOD's user gets every right from the start; Trove gives them on request and remembers that it did
         self._api.enable_root(instance, self._login(seen).password)
         return shown(seen)
 
-    def _ask(self, request: Request, name: str, **more: Any) -> str:
+    def ask(self, request: Request, name: str, **more: Any) -> str:
+        """Ask for an instance and wait for nothing; its id."""
         return self._api.ask(
             name=PREFIX + name,
             flavorRef=self._api.flavor(request.memory),
@@ -229,7 +231,7 @@ class CloudHost:
         backup = request.backup or (backups[-1]["id"] if backups else "")
         if not backup:
             raise Refused(f"{request.instance} has no backup.", "Make one with ./inv dbod backup.")
-        made = self._ask(request, request.target, restorePoint={"backupRef": backup})
+        made = self.ask(request, request.target, restorePoint={"backupRef": backup})
         seen = self._wait(made, note)
         self._api.enable_root(made, self._login(seen).password)
         return shown(seen)
@@ -275,7 +277,7 @@ class CloudHost:
 
     def _replicate(self, request: Request, note: Note) -> Value:
         self._need("the backup that a replica begins with", request.operation)
-        made = self._ask(request, request.target, replica_of=self._seen(request.instance)["id"])
+        made = self.ask(request, request.target, replica_of=self._seen(request.instance)["id"])
         return shown(self._wait(made, note))
 
     def _promote(self, request: Request, note: Note) -> Value:

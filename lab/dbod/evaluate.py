@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from lab import host, sql
-from lab.dbod import contract, jobs, providers, scenarios, storage, trial
+from lab.dbod import cloudstrikes, contract, faults, hoststrikes, jobs, providers, scenarios, storage, trial
 from lab.dbod.contract import Operation, Outcome, Provider, Request
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.scenarios import Scenario
@@ -29,11 +29,15 @@ from lab.progress import Progress
 from lab.state import write_atomically
 from lab.waits import silent
 
+BREAKS = {"docker-host": hoststrikes.FAULTS, "trove": cloudstrikes.FAULTS}
+"""What can be broken under a provider; one server for all (``shared``) breaks as the container host's does."""
+
 
 def evaluate(
-    names: Sequence[str], engines: Sequence[str], lab: str, out: Path, progress: Progress, install: bool = True
-) -> Path:
-    """Try all; ``out`` then holds rows.jsonl and manifest.json. Nothing that was made for it stays.
+    names: Sequence[str], engines: Sequence[str], lab: str, out: Path, progress: Progress, *,
+    broken: bool = True, install: bool = True,
+) -> Path:  # fmt: skip
+    """Try all, and with ``broken`` the faults; ``out`` then holds rows.jsonl and manifest.json. Nothing else stays.
 
     A provider that is not there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, MissingTools,
     DockerUnusable, Interrupted.
@@ -52,7 +56,7 @@ def evaluate(
     write_atomically(out / manifest.FILE, json.dumps(_manifest(names, engines), indent=1))
     try:
         for name in names:
-            _provider(name, engines, lab, run, rows, progress)
+            _provider(name, engines, lab, run, rows, progress, broken)
     except KeyboardInterrupt as stop:
         raise Interrupted(f"./inv dbod-evaluate --providers={','.join(names)}") from stop
     finally:
@@ -60,7 +64,9 @@ def evaluate(
     return out
 
 
-def _provider(name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress) -> None:
+def _provider(
+    name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress, broken: bool
+) -> None:
     try:
         provider = providers.provider(name, lab, lambda text: progress.note(name, text), host=run)
     except (NoSuchLab, GaveUp) as error:
@@ -68,14 +74,16 @@ def _provider(name: str, engines: Sequence[str], lab: str, run: str, rows: Rows,
         return
     try:
         for engine in engines:
-            _engine(provider, engine, rows, progress)
+            if _engine(provider, engine, rows, progress) and broken:
+                _faults(provider, engine, rows, progress)
         if isinstance(provider, DockerHost):
             rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
     finally:
         _remove(provider)
 
 
-def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> None:
+def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> bool:
+    """The scenarios; whether an instance could be made at all."""
     step, name = f"{provider.name} {engine}", f"ev_{engine}"
     began, status = monotonic(), "failed"
     progress.started(step, f"trying {provider.name} with {engine}")
@@ -90,6 +98,28 @@ def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
             outcome = _scenario(Trial(provider, engine, name), one, rows)
             created = created or outcome in {Outcome.NATIVE, Outcome.WITH_WORK}
         status = "done"
+    finally:
+        progress.finished(step, status, monotonic() - began)
+    return created
+
+
+def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> None:
+    step, name, wanted = f"{provider.name} {engine} faults", f"ev_{engine}", BREAKS.get(provider.name, ())
+    if not wanted:
+        return
+    began, status = monotonic(), "failed"
+    progress.started(step, f"breaking {provider.name} with {engine}")
+    try:
+        Trial(provider, engine, name).do(Operation.CREATE)
+        for one in wanted:
+            progress.note(step, one.title)
+            rows.add("fault", **faults.endured(Trial(provider, engine, name), one))
+        Trial(provider, engine, name).do(Operation.DESTROY)
+        status = "done"
+    except (LabError, *sql.ERRORS) as error:
+        if isinstance(error, Interrupted):
+            raise
+        rows.add("unbroken", provider=provider.name, engine=engine, why=sql.said(error))
     finally:
         progress.finished(step, status, monotonic() - began)
 

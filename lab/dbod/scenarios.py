@@ -57,7 +57,7 @@ def _dba_rights(trial: Trial) -> None:
             trial.sql(words)
         except sql.ERRORS as error:
             raise Missing(
-                trial.provider.name, "DBA rights", f"the server refuses {words!r}: {_said(error)}"
+                trial.provider.name, "DBA rights", f"the server refuses {words!r}: {sql.said(error)}"
             ) from error
         trial.evidence.append(f"the server takes {words!r}")
     show = (
@@ -280,9 +280,3 @@ def _destroy(trial: Trial) -> None:
 
 def _setting(trial: Trial) -> object:
     return trial.sql("SELECT @@max_connections" if trial.engine == "mariadb" else "SHOW max_connections")[0][0]
-
-
-def _said(error: BaseException) -> str:
-    """The server's message out of a driver's error."""
-    last = error.args[-1] if error.args else error
-    return str(last.get("M", last)) if isinstance(last, dict) else str(last)

@@ -64,9 +64,11 @@ def report(folder: Path) -> Path:
         manifest=made,
         columns=columns,
         requirements=requirements,
-        verdict=verdict(columns, of(rows, "absent")),
+        verdict=[*verdict(columns, of(rows, "absent")), *broken(of(rows, "fault"))],
         absent=of(rows, "absent"),
         stores=of(rows, "store"),
+        faults=of(rows, "fault"),
+        unbroken=of(rows, "unbroken"),
         plots=times.made,
         correspondence=CORRESPONDENCE,
         outcomes=list(Outcome),
@@ -103,6 +105,20 @@ def verdict(columns: list[Column], absent: list[Row]) -> list[str]:
     if absent:
         said.append("Nothing is said of " + "; nor of ".join(f"{a['provider']}: {a['why']}" for a in absent))
     return said
+
+
+def broken(faults: list[Row]) -> list[str]:
+    """A sentence of the faults, if any were tried: where data survived, and who was the first to notice."""
+    tried = [row for row in faults if row["tried"]]
+    if not tried:
+        return []
+    kept = sum(row["survived"] for row in tried)
+    itself, started = (sum(row["by"] == word for row in tried) for word in ("itself", "start"))
+    missed = sum("connecting" in row["noticed"] and "provider" not in row["noticed"] for row in tried)
+    return [
+        f"Of {len(tried)} faults that were tried, the data survived {kept}; {itself} were healed by themselves, "
+        f"{started} by a start, {len(tried) - itself - started} by neither; {missed} were noticed by connecting only."
+    ]
 
 
 def _score(column: Column) -> str:

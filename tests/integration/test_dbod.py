@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from lab import engine, process, sql, waits
-from lab.dbod import engines, jobs, storage
+from lab.dbod import engines, faults, hoststrikes, jobs, storage
 from lab.dbod.contract import TIME, Operation, Outcome, Request, Result, State
 from lab.dbod.dockerhost import DockerHost
+from lab.dbod.faults import Fault
 from lab.dbod.shared import Shared
+from lab.dbod.trial import Trial
 from lab.errors import PortTaken, Refused
 from lab.home import Home
 from lab.sql import ERRORS
@@ -244,3 +246,19 @@ def test_accounts_of_a_shared_server_do_not_see_each_other(host: DockerHost, kin
         do(shared, Operation.PING, one)
     with pytest.raises(Refused, match="servers' own"):
         do(shared, Operation.CREATE, "mysql", engine=kind)
+
+
+@pytest.mark.parametrize("broken", hoststrikes.FAULTS, ids=lambda one: one.id)
+def test_what_breaks_is_survived(host: DockerHost, name: str, broken: Fault) -> None:
+    row = faults.endured(Trial(host, name.removeprefix("it_"), name), broken)
+    if not row["tried"]:
+        pytest.skip(row["why"])
+    assert row["survived"], row
+    assert row["why"] == "", row
+    assert row["by"] in {"itself", "start"}, row
+    if broken.strike is hoststrikes.container_killed:
+        assert (set(row["noticed"]), row["by"]) == ({"connecting", "provider"}, "start")
+    if broken.strike is hoststrikes.store_full:
+        assert row["user"], "64 MiB were written to a full store"
+    if broken.strike is hoststrikes.backup_killed:
+        assert any("the next backup is in the list" in words for words in row["evidence"])
