@@ -37,6 +37,10 @@ class Api(Trove):
             raise Refused(f"The cloud has no flavor with {memory} MiB.", "Ask for less memory.")
         return str(min(found, key=lambda f: f.ram).id)
 
+    def memory(self, flavor: str) -> int:
+        """A flavor's memory in MiB."""
+        return int(self._connection.compute.get_flavor(flavor).ram)
+
     def network(self, name: str) -> str:
         """Id of a network."""
         return str(self._connection.network.find_network(name, ignore_missing=False).id)

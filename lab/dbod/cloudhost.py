@@ -70,7 +70,7 @@ class CloudHost:
             Operation.START: self._start,
             Operation.STOP: self._stop,
             Operation.PING: lambda request, _note: {"answers": self._answers(request.instance)},
-            Operation.MONITOR: lambda request, _note: shown(self._seen(request.instance)),
+            Operation.MONITOR: lambda request, _note: self._monitored(self._seen(request.instance)),
             Operation.CHECK: lambda _request, _note: self._all(),
             Operation.CONFIG_GET: self._config_get,
             Operation.CONFIG_PUT: self._config_put,
@@ -148,13 +148,10 @@ class CloudHost:
 
     def ask(self, request: Request, name: str, **more: Any) -> str:
         """Ask for an instance and wait for nothing; its id."""
-        return self._api.ask(
-            name=PREFIX + name,
-            flavorRef=self._api.flavor(request.memory),
-            datastore={"type": request.engine, "version": self._version(request.engine, request.version)},
-            nics=[{"net-id": self._api.network(NETWORK)}],
-            **more,
-        )
+        if "replica_of" not in more:  # a replica has its source's, and Trove refuses to be told
+            more["flavorRef"] = self._api.flavor(request.memory)
+            more["datastore"] = {"type": request.engine, "version": self._version(request.engine, request.version)}
+        return self._api.ask(name=PREFIX + name, nics=[{"net-id": self._api.network(NETWORK)}], **more)
 
     def _destroy(self, request: Request, note: Note) -> Value:
         known = self._ours().get(request.instance)
@@ -253,12 +250,15 @@ class CloudHost:
         if str(seen["flavor"]["id"]) != flavor:
             self._api.act(seen["id"], "resize", flavorRef=flavor)
             seen = self._wait(seen["id"], note)
-        return shown(seen)
+        return self._monitored(seen)
+
+    def _monitored(self, seen: Mapping[str, Any]) -> Value:
+        return {**shown(seen), "memory": self._api.memory(seen["flavor"]["id"])}
 
     def _logs(self, request: Request, note: Note) -> Value:
         self._need("published logs", request.operation)
         seen = self._seen(request.instance)
-        if self._api.log(seen["id"], LOG)["status"] in {"Disabled", "Restart_Required"}:
+        if self._api.log(seen["id"], LOG)["status"] in {"Disabled", "Restart Required"}:
             self._api.log(seen["id"], LOG, enable=1)
             if self._api.instance(seen["id"])["status"] == "RESTART_REQUIRED":
                 self._api.restart(seen["id"])

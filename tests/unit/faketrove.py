@@ -51,7 +51,7 @@ class FakeTrove:
         self.requests.append((method, path, json))
         for verb, pattern, handler in (
             ("GET", r"/instances", lambda: {"instances": list(self.instances.values())}),
-            ("POST", r"/instances", lambda: {"instance": self._made(json["instance"])}),
+            ("POST", r"/instances", lambda: self._made(json["instance"])),
             ("GET", r"/datastores", self._datastores),
             ("GET", r"/configurations", lambda: {"configurations": list(self.groups.values())}),
             ("POST", r"/backups", lambda: {"backup": self._backed_up(json["backup"])}),
@@ -72,18 +72,22 @@ class FakeTrove:
         versions = [{"name": v, "id": f"id-{v}"} for v in self.versions]
         return {"datastores": [{"name": "mariadb", "versions": versions}]}
 
-    def _made(self, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _made(self, wanted: dict[str, Any]) -> Any:
+        if "replica_of" in wanted and {"flavorRef", "datastore"} & set(wanted):
+            message = "Cannot specify flavor when creating replicas."
+            return Response(400, {"badRequest": {"code": 400, "message": message}})
+        source = self.instances.get(wanted.get("replica_of", ""))
         one = {
             "id": f"i{len(self.instances)}",
             "name": wanted["name"],
             "status": "ACTIVE",
             "operating_status": "HEALTHY",
-            "flavor": {"id": wanted["flavorRef"]},
-            "datastore": wanted["datastore"],
+            "flavor": {"id": source["flavor"]["id"] if source else wanted["flavorRef"]},
+            "datastore": source["datastore"] if source else wanted["datastore"],
             "addresses": [{"address": "10.0.0.5", "type": "private"}],
         }
         self.instances[one["id"]] = one
-        return one
+        return {"instance": one}
 
     def _backed_up(self, wanted: dict[str, Any]) -> dict[str, Any]:
         made = {"id": f"b{len(self.backups)}", "name": wanted["name"], "instance_id": wanted["instance"],
@@ -130,7 +134,9 @@ def access(home: Home, services: tuple[str, ...] = ("database", "compute"), **gi
     fake = FakeTrove(**given)
     connection: Any = SimpleNamespace(
         database=fake,
-        compute=SimpleNamespace(flavors=lambda: list(FLAVORS)),
+        compute=SimpleNamespace(
+            flavors=lambda: list(FLAVORS), get_flavor=lambda wanted: next(f for f in FLAVORS if f.id == wanted)
+        ),
         network=SimpleNamespace(find_network=lambda name, ignore_missing: SimpleNamespace(id=f"net-{name}")),
         service_catalog=[{"type": kind} for kind in services],
     )

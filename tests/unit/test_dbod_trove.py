@@ -94,6 +94,14 @@ def test_without_swift_nothing_is_asked_of_trove(home: Home, operation: Operatio
     assert all(method == "GET" for method, *_ in fake.requests)
 
 
+def test_a_replica_takes_after_its_source(home: Home) -> None:
+    provider, fake = cloud(home, services=("database", "compute", "object-store"))
+    do(provider, Operation.CREATE)
+    made = do(provider, Operation.REPLICATE, target="copy")
+    assert made.outcome is Outcome.NATIVE, made.why
+    assert fake.instances["i1"]["flavor"] == fake.instances["i0"]["flavor"]
+
+
 def test_a_backup_that_is_asked_for_again_by_the_same_job_is_the_same(home: Home) -> None:
     provider, fake = cloud(home, services=("database", "compute", "object-store"))
     do(provider, Operation.CREATE)
@@ -125,7 +133,8 @@ def test_stop_is_an_operators_action_and_start_a_restart(home: Home) -> None:
 def test_resize_and_destroy(home: Home) -> None:
     provider, fake = cloud(home)
     do(provider, Operation.CREATE)
-    do(provider, Operation.RESIZE, memory=1000)
+    before = do(provider, Operation.MONITOR).value["memory"]
+    assert do(provider, Operation.RESIZE, memory=1000).value["memory"] > before
     assert fake.instances["i0"]["flavor"] == {"id": "large"}
     do(provider, Operation.CONFIG_PUT, settings={"max_connections": "57"})
     do(provider, Operation.DESTROY)
