@@ -46,8 +46,8 @@ class Lab:
     def state(self) -> dict[str, Any]:
         return dict(json.loads((self.path / "state.json").read_text())["facts"])
 
-    def up(self, *flags: str, kill_in: str | None = None) -> list[dict[str, Any]]:
-        """``./inv up``; its events. With ``kill_in`` the client dies by SIGKILL while that step runs."""
+    def up(self, *flags: str, kill_in: str | None = None, kill_after: float = 2.0) -> list[dict[str, Any]]:
+        """``./inv up``; its events. With ``kill_in`` the client dies by SIGKILL so many seconds into that step."""
         child = subprocess.Popen(
             [ROOT / "inv", "up", f"--name={self.name}", "--events", *flags],
             cwd=ROOT,
@@ -67,7 +67,7 @@ class Lab:
                 continue
             events.append(json.loads(line))
             if kill_in and events[-1]["event"] == "started" and events[-1]["step"] == kill_in:
-                time.sleep(2)
+                time.sleep(kill_after)
                 os.kill(child.pid, signal.SIGKILL)
                 child.wait()
                 return events
