@@ -101,8 +101,9 @@ class Watch:
         if result.error:
             return result.error.cause
         seen = result.value
-        status = str(seen.get("status", WELL))
-        return "" if seen["state"] == State.RUNNING and status.endswith(WELL) else f"{seen['state']} ({status})"
+        state, status = str(seen["state"]), str(seen.get("status", ""))
+        well = state == State.RUNNING and (not status or status.endswith(WELL))
+        return "" if well else f"{state} ({status})".removesuffix(" ()")
 
 
 Strike = Callable[[Trial, Watch], AbstractContextManager[None]]
@@ -137,6 +138,7 @@ def endured(trial: Trial, one: Fault) -> dict[str, Any]:
     came: dict[str, Any] = {"tried": True, "healthy": None, "by": "nobody", "survived": False, "why": ""}
     try:
         with one.strike(trial, watch):
+            watch.began = monotonic()
             watch.during(one.hold)
         came |= {"healthy": watch.well(patience.longest), "by": "itself"}
         if came["healthy"] is None:

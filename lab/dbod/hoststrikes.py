@@ -14,7 +14,7 @@ from lab.dbod.dockerhost import DockerHost
 from lab.dbod.faults import Fault, Watch
 from lab.dbod.storage import BTRFS
 from lab.dbod.trial import Trial
-from lab.errors import Missing, TimedOut
+from lab.errors import LabError, Missing
 
 HOST = "docker-host"
 SECONDS = 20.0
@@ -80,17 +80,16 @@ def store_full(trial: Trial, watch: Watch) -> Iterator[None]:
 def refused(trial: Trial) -> str:
     """What a user is told who writes 64 MiB; empty if it was taken."""
     name, mariadb = f"{trial.name}.filled", trial.engine == "mariadb"
+    statements = [f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, data {'LONGTEXT' if mariadb else 'TEXT'})"]
+    if not mariadb:  # else it is compressed to nothing
+        statements.append(f"ALTER TABLE {name} ALTER data SET STORAGE EXTERNAL")
+    statements += [f"INSERT INTO {name} SELECT {number}, repeat('x', 4194304)" for number in range(16)]
     try:
-        trial.sql(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, data {'LONGTEXT' if mariadb else 'TEXT'})")
-        if not mariadb:  # else it is compressed to nothing
-            trial.sql(f"ALTER TABLE {name} ALTER data SET STORAGE EXTERNAL")
-        for number in range(16):
-            trial.sql(f"INSERT INTO {name} SELECT %s, repeat('x', 4194304)", number)
-    except (TimedOut, *sql.ERRORS) as error:
-        return error.cause if isinstance(error, TimedOut) else sql.said(error)[:200]
-    finally:
-        with contextlib.suppress(TimedOut, *sql.ERRORS):
-            trial.sql(f"DROP TABLE IF EXISTS {name}")
+        for statement in statements:
+            with trial.provider.session(trial.name) as session:
+                session.execute(statement)
+    except (LabError, *sql.ERRORS) as error:
+        return sql.said(error)[:200]
     return ""
 
 
