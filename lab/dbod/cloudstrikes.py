@@ -13,7 +13,7 @@ from lab.dbod.faults import Fault, Watch
 from lab.dbod.hoststrikes import FILL, refused
 from lab.dbod.seen import PREFIX
 from lab.dbod.trial import Trial
-from lab.errors import GaveUp, TimedOut
+from lab.errors import GaveUp, Refused, TimedOut
 from lab.remote import Remote
 
 AMQP = "5672"
@@ -119,6 +119,7 @@ def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     """SIGKILL while it makes a second instance; its unit starts it again."""
     access = _access(trial)
     provider = cast(CloudHost, trial.provider)
+    made = ""
     try:
         made = provider.ask(Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other)
         waits.pause(UNDER_WAY)
@@ -127,7 +128,13 @@ def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
         ended = _ended(lambda: str(access.user.instance(made)["status"]), {"ACTIVE", "HEALTHY", "ERROR"})
         watch.evidence.append(f"{watch.seconds:.1f} s: the instance that was being made: {ended}")
     finally:
-        trial.do(Operation.DESTROY, trial.other)
+        try:
+            trial.do(Operation.DESTROY, trial.other)
+        except Refused as error:
+            watch.evidence.append(f"its user cannot delete it: {error.cause}")
+            access.operator.manage(made, "reset_status")
+            trial.do(Operation.DESTROY, trial.other)
+            watch.evidence.append("an operator's reset of its status let him")
 
 
 @contextlib.contextmanager
