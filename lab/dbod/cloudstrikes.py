@@ -132,7 +132,7 @@ def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
             trial.do(Operation.DESTROY, trial.other)
         except Refused as error:
             watch.evidence.append(f"its user cannot delete it: {error.cause}")
-            access.operator.manage(made, "reset_status")
+            access.operator.act(made, "reset_status")
             trial.do(Operation.DESTROY, trial.other)
             watch.evidence.append("an operator's reset of its status let him")
 
