@@ -18,6 +18,8 @@ from lab.sql import Login, Session
 from lab.waits import Note
 
 NETWORK = "private"
+ROOT = "root"
+"""Of both engines: Trove lets no one in as PostgreSQL's own superuser (trove 23, postgres/service.py, pg_hba.conf)."""
 ADMIN_DATABASE = {"mariadb": "mysql", "postgresql": "postgres"}
 NEEDS_SWIFT = "Trove keeps {} in Swift, and this cloud has no object-store (./inv up --with=backups)"
 LOG = "general"
@@ -108,9 +110,8 @@ class CloudHost:
 
     def _login(self, seen: Mapping[str, Any]) -> Login:
         datastore, name = seen["datastore"]["type"], seen["name"]
-        user = "postgres" if datastore == "postgresql" else "root"
         address = str(next(a["address"] for a in seen["addresses"]))
-        return Login(datastore, address, user, self._home.secrets[f"{name}.root"], ADMIN_DATABASE[datastore])
+        return Login(datastore, address, ROOT, self._home.secrets[f"{name}.root"], ADMIN_DATABASE[datastore])
 
     def _answers(self, name: str) -> bool:
         try:
