@@ -19,7 +19,7 @@ from lab.waits import Note
 
 NETWORK = "private"
 ROOT = "root"
-"""Of both engines: Trove lets no one in as PostgreSQL's own superuser (trove 23, postgres/service.py, pg_hba.conf)."""
+"""Of both engines: Trove lets no one in as PostgreSQL's own superuser (trove 23: postgres/service.py, pg_hba)."""
 ADMIN_DATABASE = {"mariadb": "mysql", "postgresql": "postgres"}
 NEEDS_SWIFT = "Trove keeps {} in Swift, and this cloud has no object-store (./inv up --with=backups)"
 LOG = "general"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lab.dbod.contract import Outcome
-from lab.report.density_plots import Plots, new_axes, plain
+from lab.report.plots import Plots, new_axes, plain
 
 COLOURS = {"docker-host": "#2166ac", "shared": "#1b7837", "trove": "#b2182b"}
 MARKS = {"mariadb": "o", "postgresql": "s"}

@@ -15,7 +15,7 @@ from lab.density.plan import Kind, Planned
 from lab.density.stats import Estimate
 from lab.density.summary import Arm, Summary
 from lab.errors import BadFile
-from lab.report.density_plots import Plots
+from lab.report.density_plots import DensityPlots
 from lab.state import write_atomically
 
 GIB = 1024**3
@@ -38,7 +38,7 @@ def report(folder: Path) -> Path:
     wanted = {trial.key for trial in bench.schedule(profile.restored(told_by["spec"]))}
     ended = {r["trial"] for r in raw if r["kind"] == "left-out" and r["why"] != bench.TIME}
     ended |= {r["trial"] for r in rows.of(rows.finished(raw), "trial")}
-    plots = Plots(folder / "plots")
+    plots = DensityPlots(folder / "plots")
     engines = sorted({engine for engine, _ in told.arms})
     hosts = {engine: _hosts(engine, told) for engine in engines}
     for engine in engines:

@@ -13,6 +13,7 @@ import jsonschema
 from lab.home import Home
 from lab.remote import free_port
 from tests.e2e.conftest import NAME, ROOT, Lab, host
+from tests.e2e.guests import Guest
 
 BIN = ROOT / ".venv" / "bin"
 
@@ -104,6 +105,17 @@ def test_openrc_works(lab: Lab) -> None:
 def test_ssh_runs_a_command(lab: Lab) -> None:
     done = lab.inv("ssh", f"--name={NAME}", "-c", "systemctl is-active nova-compute; hostname")
     assert done.stdout.splitlines()[0] == "active"
+
+
+def test_security_groups_hold_and_a_floating_address_leads_in(lab: Lab) -> None:
+    with Guest("e2e-guest", lab.name) as guest:
+        assert not guest.reached(guest.address), "its security group lets nothing in"
+        rule = guest.let_in(80)
+        guest.until("the rule to open port 80", guest.address, reached=True)
+        floating = guest.float()
+        guest.until("the floating address to lead to it", floating, reached=True)
+        guest.cloud.network.delete_security_group_rule(rule)
+        guest.until("the closed port to be closed again", floating, reached=False)
 
 
 def test_secret_files_are_private(lab: Lab) -> None:

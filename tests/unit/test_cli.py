@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,9 +69,20 @@ BAD = [
 ]
 
 
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], subprocess.CompletedProcess[str]]:
+    """What each line of ``BAD`` ended with, as many at once as there are processors."""
+    lines = [tuple(words) for words, _ in BAD]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ended = pool.map(lambda words: inv(*words, cwd=tmp_path_factory.mktemp("bad")), lines)
+        return dict(zip(lines, ended, strict=True))
+
+
 @pytest.mark.parametrize(("words", "kind"), BAD, ids=lambda v: " ".join(v) if isinstance(v, list) else v.__name__)
-def test_bad_input(words: list[str], kind: type[errors.LabError], tmp_path: Path) -> None:
-    done = inv(*words, cwd=tmp_path)
+def test_bad_input(
+    words: list[str], kind: type[errors.LabError], refusals: dict[tuple[str, ...], subprocess.CompletedProcess[str]]
+) -> None:
+    done = refusals[tuple(words)]
     assert done.returncode == kind.exit_code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

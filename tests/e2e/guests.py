@@ -1,0 +1,93 @@
+"""A plain server in the lab's cloud, as its demo user makes one: the smoke image, which serves HTTP."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Any
+
+from openstack.connection import Connection
+
+from lab import cloud, lifecycle, smoke, waits
+from lab.home import Home
+from lab.remote import Remote
+
+SECONDS = 120
+
+
+@dataclass
+class Guest:
+    """``group`` is its only security group, closed at first; ``address`` the one on the private network."""
+
+    name: str
+    lab: str
+    address: str = ""
+    group: str = ""
+    port: str = ""
+    _made: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        home = Home(self.lab)
+        self.cloud: Connection = cloud.connect(home.clouds_yaml, "demo")
+        self.machine = Remote(lifecycle.machine_of(home).address())
+
+    def __enter__(self) -> Guest:
+        network, compute = self.cloud.network, self.cloud.compute
+        self.group = network.create_security_group(name=self.name).id
+        private = network.find_network(smoke.NETWORK, ignore_missing=False)
+        made = network.create_port(name=self.name, network_id=private.id, security_group_ids=[self.group])
+        self.port, self.address = made.id, made.fixed_ips[0]["ip_address"]
+        server = compute.create_server(
+            name=self.name,
+            image_id=self.cloud.image.find_image(smoke.IMAGE, ignore_missing=False).id,
+            flavor_id=compute.find_flavor(smoke.FLAVOR, ignore_missing=False).id,
+            networks=[{"port": self.port}],
+            user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),
+        )
+        self._made.append(("server", server.id))
+        waits.until("the guest's report", lambda: smoke.REPORT.search(self._console(server.id)), seconds=SECONDS,
+                    setting="guests.SECONDS")  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        network, compute = self.cloud.network, self.cloud.compute
+        for kind, one in reversed(self._made):
+            if kind == "server":
+                server = compute.get_server(one)
+                compute.delete_server(server)
+                compute.wait_for_delete(server, interval=1, wait=SECONDS)
+            else:
+                network.delete_ip(one)
+        network.delete_port(self.port)
+        network.delete_security_group(self.group)
+
+    def _console(self, server: str) -> str:
+        found: Any = self.cloud.compute.get_server(server)
+        assert found.status != "ERROR", found.fault
+        if found.status != "ACTIVE":
+            return ""
+        return str(self.cloud.compute.get_server_console_output(server)["output"])
+
+    def let_in(self, port: int) -> str:
+        """Open a TCP port to everybody; the rule's id."""
+        return str(
+            self.cloud.network.create_security_group_rule(
+                security_group_id=self.group, direction="ingress", ether_type="IPv4", protocol="tcp",
+                port_range_min=port, port_range_max=port,
+            ).id
+        )  # fmt: skip
+
+    def float(self) -> str:
+        """A floating address of its own."""
+        public = self.cloud.network.find_network("public", ignore_missing=False)
+        made = self.cloud.network.create_ip(floating_network_id=public.id, port_id=self.port)
+        self._made.append(("ip", made.id))
+        return str(made.floating_ip_address)
+
+    def reached(self, address: str) -> bool:
+        """Whether its HTTP server answers the machine at that address."""
+        return self.machine.run("curl", "-sf", "-m", "3", f"http://{address}/", check=False).ok
+
+    def until(self, what: str, address: str, *, reached: bool) -> None:
+        """Wait until it can, or can no longer, be reached. Raises: TimedOut."""
+        waits.until(what, lambda: self.reached(address) is reached, seconds=60, setting="-")
