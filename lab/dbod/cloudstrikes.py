@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from lab import cloud, guestshell, waits
-from lab.dbod.cloudhost import CloudHost
+from lab.dbod.cloudhost import Access, CloudHost
 from lab.dbod.contract import Operation, Request
 from lab.dbod.faults import Fault, Watch
 from lab.dbod.hoststrikes import FILL, refused
@@ -27,7 +27,7 @@ SERVER = {"mariadb": "mariadbd", "postgresql": "postgres"}
 FILESYSTEM = {"mariadb": "/var/lib/mysql", "postgresql": "/var/lib/postgresql"}
 
 
-def _access(trial: Trial) -> Any:
+def _access(trial: Trial) -> Access:
     return cast(CloudHost, trial.provider).access
 
 
@@ -154,7 +154,7 @@ def backup_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     watch.evidence.append(f"{watch.seconds:.1f} s: the backup that was asked for: {ended}")
 
 
-def _ended(status: Any, ends: set[str]) -> str:
+def _ended(status: Callable[[], str], ends: set[str]) -> str:
     """The status when it is one of ``ends``, or what it still is after ``ENDS`` s."""
     try:
         waits.until("it", lambda: status() in ends, seconds=ENDS, setting="cloudstrikes.ENDS", every=2.0)

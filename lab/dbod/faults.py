@@ -27,8 +27,8 @@ class Patience:
     longest: float
 
 
-PATIENCE = {"docker-host": Patience(0.2, 3.0, 10.0), "trove": Patience(1.0, 75.0, 180.0)}
-"""Trove's agent reports every 30 s, and is called silent after a minute (trove.conf: agent_heartbeat_time)."""
+PATIENCE = {"docker-host": Patience(0.2, 3.0, 10.0), "trove": Patience(1.0, 100.0, 180.0)}
+"""Trove calls an agent unreachable that was silent for 90 s (trove 23, cfg.py: agent_heartbeat_expiry)."""
 
 
 @dataclass
