@@ -20,14 +20,14 @@ TIMED = ("create", "backup", "restore", "point-in-time", "clone")
 SHOWN = 5
 """Titles in one sentence; the matrix has them all."""
 CORRESPONDENCE = (
-    ("web interface", "API"),
-    ("DBOD database", "Trove's database"),
-    ("daemon that polls it", "taskmanager"),
-    ("state checker", "conductor and the guest agent's heartbeat: the other way round"),
-    ("recurrent backups", "scheduler: never built"),
-    ("many servers of mixed engines on one host", "one server in each machine"),
+    ("web interface", "", "API"),
+    ("DBOD's database", "", "Trove's database"),
+    ("daemon that polls it", "", "task manager"),
+    ("state checker", "the other way round", "conductor, agents' heartbeats"),
+    ("recurrent backups", "never built", "scheduler"),
+    ("many servers of mixed engines on a host", "not the same", "one server in each machine"),
 )
-"""DBOD's part and Trove's, after Lipp 2014, section 5."""
+"""DBOD's part, what to know of the pair, and Trove's part; after Lipp 2014, section 5."""
 
 
 @dataclass(frozen=True)
