@@ -21,11 +21,11 @@ from lab.dbod.dockerhost import DockerHost
 from lab.dbod.scenarios import Scenario
 from lab.dbod.shared import Shared
 from lab.dbod.trial import Trial, Unmet
-from lab.density import manifest
-from lab.density.rows import Rows
 from lab.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
 from lab.home import cache
 from lab.progress import Progress
+from lab.runs import manifest
+from lab.runs.rows import Rows
 from lab.state import write_atomically
 from lab.waits import silent
 

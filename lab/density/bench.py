@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 from lab import host as lab_host
-from lab.density import arms, bake, engine, host, journal, ladder, manifest, rows, searches
+from lab.density import arms, bake, engine, host, journal, ladder, manifest, searches
 from lab.density.arms.base import Ground
 from lab.density.clock import Clock, OutOfTime
 from lab.density.dockers import PROBLEMS, Dockers
@@ -20,6 +20,8 @@ from lab.density.profile import Profile, Spec
 from lab.density.stage import Bench, Stage, Trial
 from lab.errors import DiskFull, Interrupted, LabError
 from lab.progress import Progress
+from lab.runs import rows
+from lab.runs.manifest import commit
 
 STEP = "density"
 KINDS = {"ladder": ladder.run, "fit": searches.fit, "knee": searches.at_objective, "noise": searches.noise}
@@ -119,7 +121,7 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
         known = rows.read(out) if (out / rows.FILE).exists() else []
         work = rows.Rows(out)
         spent = monotonic() - began
-        work.add("prepared", seconds=round(spent, 1), commit=manifest.commit())
+        work.add("prepared", seconds=round(spent, 1), commit=commit())
         clock = Clock.after(max(limit - MARGIN_SECONDS - spent, limit * LEAST_SHARE))
         bench = Bench(spec, Ground(dockers, record, machines, spec.answer_seconds, clock), work, note)
         _all(bench, baked, rows.of(known, "trial"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab import host as lab_host
 from lab import waits
-from lab.density import account, bake, engine, host, journal, procfs, rows
+from lab.density import account, bake, engine, host, journal, procfs
 from lab.density.arms.base import Ground, Resident, Start
 from lab.density.arms.containers import Containers
 from lab.density.cgroup import Budget
@@ -20,6 +20,7 @@ from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.errors import BadFile, BadValue, HostTooSmall, Interrupted
 from lab.progress import Progress
+from lab.runs import rows
 from lab.state import write_atomically
 
 STEP = "fleet"

@@ -16,11 +16,10 @@ from lab.density.dockers import Dockers
 from lab.density.machine import CLONE, LEAN, NAIVE, Machines
 from lab.density.profile import Spec
 from lab.density.qemu import PROGRAM
-from lab.errors import BadFile, BadValue
-from lab.home import PROJECT
+from lab.errors import BadValue
+from lab.runs.manifest import FILE, commit, read
 from lab.state import write_atomically
 
-FILE = "manifest.json"
 TOOLS = {PROGRAM: "--version", "pgbench": "--version", "sysbench": "--version"}
 
 
@@ -81,26 +80,6 @@ def settle(folder: Path, fresh: dict[str, Any]) -> bool:
         if json.loads(json.dumps(fresh[part])) != old.get(part):
             raise BadValue("out", str(folder), f"a new folder: this one holds a run with another {part}", "--out")
     return True
-
-
-def read(folder: Path, maker: str = "density-bench") -> dict[str, Any]:
-    """The manifest of a folder that the task ``maker`` wrote. Raises: BadFile."""
-    path, remedy = folder / FILE, f"Name the folder that ./inv {maker} wrote."
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadFile(path, str(error), remedy) from error
-    if not isinstance(data, dict) or data.get("version") != 1:
-        raise BadFile(path, "it is no manifest of ours", remedy)
-    return data
-
-
-def commit() -> str:
-    """This checkout's commit, ``-dirty`` where it was changed; empty without git."""
-    if not process.have("git"):
-        return ""
-    done = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12", check=False)
-    return done.stdout.strip()
 
 
 def _version(tool: str, flag: str) -> str:

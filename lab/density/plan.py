@@ -10,11 +10,12 @@ from statistics import fmean
 from typing import Any
 
 from lab.density import fleet as fleets
-from lab.density import planner, rows, summary
+from lab.density import planner, summary
 from lab.density.planner import Class, Plan
 from lab.density.profile import parse_size
 from lab.errors import BadFile, BadValue, Unsupported
 from lab.home import PROJECT
+from lab.runs import rows
 
 RESERVE = 0.1
 """Share of a host that is left to itself."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from time import monotonic
 from typing import Any
 
-from lab.density import arms, host, knee, load, rows, summary
+from lab.density import arms, host, knee, load, summary
 from lab.density.arms.base import Arm
 from lab.density.arms.machines import KINDS
 from lab.density.bake import password
@@ -16,6 +16,7 @@ from lab.density.engine import MIB, TRANSIENT, Place
 from lab.density.stage import Stage
 from lab.density.summary import CACHE
 from lab.errors import GaveUp, LabError
+from lab.runs import rows
 
 FIT_MOST = 64
 CAREFUL = 0.8

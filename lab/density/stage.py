@@ -14,8 +14,8 @@ from lab.density.bake import Baked, password
 from lab.density.cgroup import Budget
 from lab.density.engine import Place
 from lab.density.profile import Spec
-from lab.density.rows import Rows
 from lab.errors import GaveUp
+from lab.runs.rows import Rows
 
 TOUCHERS = 4
 TOGETHER = {True: 2, False: 4}

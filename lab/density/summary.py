@@ -10,8 +10,8 @@ from typing import Any
 
 from lab.density import account, stats
 from lab.density.account import Account
-from lab.density.rows import Row, finished, of
 from lab.density.stats import Estimate
+from lab.runs.rows import Row, finished, of
 
 STATE = "dropped"
 """The state of the headline: after the page cache was emptied, so that who read a file first does not matter."""

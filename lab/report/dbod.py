@@ -9,10 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lab.dbod.contract import Outcome
-from lab.density import manifest
-from lab.density.rows import Row, of, read
 from lab.errors import BadFile
 from lab.report.dbod_plots import Times
+from lab.runs import manifest
+from lab.runs.rows import Row, of, read
 from lab.state import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -10,12 +10,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.density import bench, fleet, manifest, plan, profile, rows, summary
+from lab.density import bench, fleet, plan, profile, summary
 from lab.density.plan import Kind, Planned
 from lab.density.stats import Estimate
 from lab.density.summary import Arm, Summary
 from lab.errors import BadFile
 from lab.report.density_plots import DensityPlots
+from lab.runs import manifest, rows
 from lab.state import write_atomically
 
 GIB = 1024**3

@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from lab.density import arms as arm_names
 from lab.density import stats
 from lab.density.plan import Planned
-from lab.density.rows import Row, of
 from lab.density.summary import CACHE, Arm, Ratio, Summary
 from lab.report.plots import Plots, new_axes, plain
+from lab.runs.rows import Row, of
 
 MIB = 1024 * 1024
 COLOURS = dict(zip(arm_names.NAMES, ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837"), strict=True))

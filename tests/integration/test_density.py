@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lab import waits
-from lab.density import bake, bench, cgroup, fleet, host, journal, machine, profile, rows, summary
+from lab.density import bake, bench, cgroup, fleet, host, journal, machine, profile, summary
 from lab.density.arms.base import Ground
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked
@@ -29,6 +29,7 @@ from lab.errors import LabBusy
 from lab.home import LABEL
 from lab.progress import Events
 from lab.report import density
+from lab.runs import rows
 
 pytestmark = pytest.mark.density
 MIB = 1024 * 1024

@@ -20,9 +20,9 @@ from lab.dbod.dockerhost import DockerHost
 from lab.dbod.records import Backup, Record, Records
 from lab.dbod.shared import Shared
 from lab.dbod.trial import Trial, Unmet
-from lab.density import manifest
 from lab.home import Home
 from lab.report import dbod as page
+from lab.runs import manifest
 from lab.sql import Session
 from tests.unit.faketrove import access
 

@@ -14,9 +14,9 @@ from lab.dbod import evaluate, faults
 from lab.dbod.contract import Operation, Request
 from lab.dbod.faults import Fault, Patience, Watch
 from lab.dbod.trial import Trial
-from lab.density import manifest
 from lab.errors import Missing
 from lab.report import dbod as page
+from lab.runs import manifest
 
 
 class Broken:

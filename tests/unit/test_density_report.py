@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from lab.density import plan, rows, summary
+from lab.density import plan, summary
 from lab.errors import BadFile, Unsupported
 from lab.report import density
+from lab.runs import rows
 
 
 @pytest.fixture(scope="module")

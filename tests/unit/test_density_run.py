@@ -13,13 +13,14 @@ from unittest import mock
 
 import pytest
 
-from lab.density import bench, fleet, guestfiles, journal, ladder, manifest, mergeable, plan, procfs, profile, rows
+from lab.density import bench, fleet, guestfiles, journal, ladder, manifest, mergeable, plan, procfs, profile
 from lab.density.arms.base import Ground
 from lab.density.clock import Clock, OutOfTime
 from lab.density.guestfiles import Kit
 from lab.density.profile import FULL, QUICK, Spec
 from lab.density.stage import Bench, Stage
 from lab.errors import BadFile, BadValue, DiskFull, GaveUp, LabError, Unsupported
+from lab.runs import rows
 
 
 def spec(**changes: object) -> Spec:
