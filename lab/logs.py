@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import tarfile
@@ -63,10 +64,14 @@ def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tup
     path = target or Path.cwd() / f"trove-lab-{home.name}-{stamp}.tar.gz"
     missing: list[str] = []
     path.touch(mode=0o600)
+    path.chmod(0o600)
     with tarfile.open(path, "w:gz") as tar:
 
         def add(name: str, text: str) -> None:
-            data = masked(home.secrets.redact(text[-PER_FILE:])).encode()
+            kept = text[-PER_FILE:]
+            if len(kept) == PER_FILE:  # its first line may be the end of a secret, which nobody would know
+                kept = kept.partition("\n")[2]
+            data = masked(home.secrets.redact(kept)).encode()
             info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
             info.size, info.mode = len(data), 0o600
             tar.addfile(info, io.BytesIO(data))
@@ -99,7 +104,11 @@ def _from_machine(remote: Remote, add: Add) -> list[str]:
             add(f"machine/{name}", remote.run(*command, check=False, timeout=60).stdout)
         except LabError as error:
             missing.append(f"{name}: {error.cause}")
-    for file in remote.script(GATHER, check=False, timeout=60).stdout.split():
+    try:
+        files = remote.script(GATHER, check=False, timeout=60).stdout.split()
+    except LabError as error:
+        return [*missing, f"the list of logs: {error.cause}"]
+    for file in files:
         try:
             add(f"machine/{file}", remote.run("tail", "-c", str(PER_FILE), f"/{file}", timeout=60).stdout)
         except LabError as error:
@@ -118,10 +127,9 @@ def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
                 add(f"guest/{server.name}/console.log", said)
                 if (address := guestshell.address(server)) is None:
                     continue
-                guest = guestshell.shell(home, remote, address, said)
-                for name, command in GUEST_QUESTIONS.items():
-                    add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)
-                guest.close()
+                with contextlib.closing(guestshell.shell(home, remote, address, said)) as guest:
+                    for name, command in GUEST_QUESTIONS.items():
+                        add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)
             except (LabError, SDKException, OSError) as error:
                 missing.append(f"guest {server.name}: {error}")
     except (LabError, SDKException, OSError) as error:

@@ -36,11 +36,6 @@ class Secrets:
                 write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
             return self._values[key]
 
-    def take_over(self, values: dict[str, str]) -> None:
-        """Use another lab's values (a lab that starts from a warm image has that image's secrets)."""
-        self._values = dict(values)
-        write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
-
     def values(self) -> list[str]:
         """All values, for a redactor or a test that greps for them."""
         return list(self._values.values())

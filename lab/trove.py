@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import openstack.exceptions
 from openstack.connection import Connection
 
 from lab import waits
@@ -17,7 +16,6 @@ from lab.errors import GaveUp
 from lab.waits import Note
 
 ACTIVE = frozenset({"ACTIVE", "HEALTHY"})
-TRANSIENT = (openstack.exceptions.SDKException,)
 
 
 class Trove:

@@ -52,10 +52,9 @@ def until(
     while True:
         try:
             result = probe()
+            last = describe() if describe and not result else last
         except transient as error:
             result, last = None, f"{type(error).__name__}: {error}"
-        else:
-            last = describe() if describe and not result else last
         if result:
             return result
         if fatal and (reason := fatal()):

@@ -24,7 +24,6 @@ from lab.steps import Step
 from lab.trove import Trove
 from lab.waits import Note
 
-GUEST = "trove-guest"
 GUEST_TAG = "trove"
 """Glance's tag on guest images; datastore versions name it."""
 DEVSTACK_SOURCES = (PROJECT / "localconf", *sorted((PROJECT / "novadriver").rglob("docker/*.py")), catalog.FILE)

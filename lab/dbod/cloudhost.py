@@ -7,11 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException
+from openstack.exceptions import SDKException
+
 from lab import sql, waits
 from lab.dbod.api import Api
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.seen import PREFIX, shown, state
-from lab.errors import Missing, Refused
+from lab.errors import GaveUp, Missing, Refused
 from lab.home import Home
 from lab.remote import Remote
 from lab.sql import Login, Session
@@ -65,7 +68,7 @@ class CloudHost:
     @property
     def does(self) -> Mapping[Operation, Handler]:
         """What it has, as far as the cloud has what Trove needs for it."""
-        return {
+        handlers: dict[Operation, Handler] = {
             Operation.CREATE: self._create,
             Operation.DESTROY: self._destroy,
             Operation.LIST: lambda _request, _note: self._all(),
@@ -89,6 +92,7 @@ class CloudHost:
             Operation.REPLICATE: self._replicate,
             Operation.PROMOTE: self._promote,
         }
+        return {operation: _in_our_words(handler) for operation, handler in handlers.items()}
 
     def session(self, name: str) -> AbstractContextManager[Session]:
         """The administrator's session, through the lab's machine."""
@@ -158,16 +162,16 @@ class CloudHost:
         known = self._ours().get(request.instance)
         if known is None:
             note("there is none of that name")
-            return
-        self._api.delete(known["id"])
-        waits.until(
-            f"{request.instance} to be gone",
-            lambda: request.instance not in self._ours(),
-            seconds=self._seconds,
-            setting="database_timeout",
-            every=2.0,
-            note=note,
-        )
+        else:
+            self._api.delete(known["id"])
+            waits.until(
+                f"{request.instance} to be gone",
+                lambda: request.instance not in self._ours(),
+                seconds=self._seconds,
+                setting="database_timeout",
+                every=2.0,
+                note=note,
+            )
         if group := self._api.configurations().get(PREFIX + request.instance):
             self._api.delete_configuration(group)
 
@@ -206,6 +210,7 @@ class CloudHost:
         else:
             store = {"type": seen["datastore"]["type"], "version": seen["datastore"]["version"]}
             group = self._api.create_configuration(name, store, values)
+        if seen.get("configuration", {}).get("id") != group:
             self._api.change(seen["id"], configuration=group)
         if self._api.instance(seen["id"])["status"] == "RESTART_REQUIRED":
             note("these settings need a restart")
@@ -288,3 +293,15 @@ class CloudHost:
             raise Refused(f"{request.instance} is no replica.", "Make one with ./inv dbod replicate.")
         self._api.act(seen["id"], "promote_to_replica_source")
         return shown(self._wait(seen["id"], note))
+
+
+def _in_our_words(handler: Handler) -> Handler:
+    """What the SDK raises (a service that is restarting, say) as an error of ours."""
+
+    def run(request: Request, note: Note) -> Value:
+        try:
+            return handler(request, note)
+        except (SDKException, ClientException) as error:
+            raise GaveUp("OpenStack's answer", str(error)) from error
+
+    return run

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+from openstack.connection import Connection
+
 from lab import cloud, guestshell, waits
 from lab.dbod.cloudhost import Access, CloudHost
 from lab.dbod.contract import Operation, Request
@@ -20,8 +22,6 @@ AMQP = "5672"
 AGENT = "trove-guestagent"
 TASKMANAGER = ("trove-taskmanager*", "devstack@tr-tmgr*")
 """Its unit's name, as Debian's packages and as DevStack have it."""
-UNDER_WAY = 3.0
-"""Seconds after a request in which the task manager has begun with it."""
 ENDS = 300.0
 SERVER = {"mariadb": "mariadbd", "postgresql": "postgres"}
 FILESYSTEM = {"mariadb": "/var/lib/mysql", "postgresql": "/var/lib/postgresql"}
@@ -31,23 +31,24 @@ def _access(trial: Trial) -> Access:
     return cast(CloudHost, trial.provider).access
 
 
-def _server(trial: Trial) -> Any:
-    admin = cloud.connect(_access(trial).home.clouds_yaml, "admin")
-    return next(s for s in admin.compute.servers(all_projects=True) if s.name == PREFIX + trial.name)
+def _admin(trial: Trial) -> Connection:
+    return cloud.connect(_access(trial).home.clouds_yaml, "admin")
+
+
+def _server(trial: Trial, name: str = "") -> Any:
+    wanted = PREFIX + (name or trial.name)
+    return next((s for s in _admin(trial).compute.servers(all_projects=True) if s.name == wanted), None)
 
 
 @contextlib.contextmanager
 def _guest(trial: Trial) -> Iterator[Remote]:
     access, server = _access(trial), _server(trial)
-    said = guestshell.console(cloud.connect(access.home.clouds_yaml, "admin"), server)
-    address = guestshell.address(server)
+    address = guestshell.address(server) if server else None
     if address is None:
         raise GaveUp("the guest", "it has no leg on the management network")
-    guest = guestshell.shell(access.home, access.remote, address, said)
-    try:
+    said = guestshell.console(_admin(trial), server)
+    with contextlib.closing(guestshell.shell(access.home, access.remote, address, said)) as guest:
         yield guest
-    finally:
-        guest.close()
 
 
 @contextlib.contextmanager
@@ -63,8 +64,10 @@ def agent_stopped(trial: Trial, watch: Watch) -> Iterator[None]:
     """Stopped for two minutes, then started."""
     with _guest(trial) as guest:
         guest.run("systemctl", "stop", AGENT)
-        yield
-        guest.run("systemctl", "start", AGENT)
+        try:
+            yield
+        finally:
+            guest.run("systemctl", "start", AGENT)
 
 
 @contextlib.contextmanager
@@ -78,8 +81,7 @@ def database_killed(trial: Trial, watch: Watch) -> Iterator[None]:
 @contextlib.contextmanager
 def guest_rebooted(trial: Trial, watch: Watch) -> Iterator[None]:
     """By Nova, hard: Trove is not told."""
-    admin = cloud.connect(_access(trial).home.clouds_yaml, "admin")
-    admin.compute.reboot_server(_server(trial), "HARD")
+    _admin(trial).compute.reboot_server(_server(trial), "HARD")
     yield
 
 
@@ -117,16 +119,16 @@ def disk_full(trial: Trial, watch: Watch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
-    """SIGKILL while it makes a second instance; its unit starts it again."""
+    """SIGKILL when Nova has begun with a second instance; the task manager's unit starts it again."""
     access = _access(trial)
-    provider = cast(CloudHost, trial.provider)
-    made = ""
+    made = cast(CloudHost, trial.provider).ask(
+        Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other
+    )
     try:
-        made = provider.ask(Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other)
-        waits.pause(UNDER_WAY)
+        waits.until("Nova to begin", lambda: _server(trial, trial.other), seconds=ENDS, setting="cloudstrikes.ENDS")
         access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
         yield
-        ended = _ended(lambda: str(access.user.instance(made)["status"]), {"ACTIVE", "HEALTHY", "ERROR"})
+        ended = _ended(watch, lambda: str(access.user.instance(made)["status"]), {"ACTIVE", "HEALTHY", "ERROR"})
         watch.evidence.append(f"{watch.seconds:.1f} s: the instance that was being made: {ended}")
     finally:
         try:
@@ -140,27 +142,33 @@ def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def backup_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
-    """SIGKILL just after the backup was asked for."""
+    """SIGKILL when the backup is no longer new."""
     access = _access(trial)
-    instance = next(i["id"] for i in access.user.instances() if i["name"] == PREFIX + trial.name)
     trial.do(Operation.BACKUP)  # else there is nothing that this cloud could back up to
+    instance = next((i["id"] for i in access.user.instances() if i["name"] == PREFIX + trial.name), "")
     backup = access.user.back_up(instance, "orphaned")
+
+    def status() -> str:
+        return next((str(b["status"]) for b in access.user.backups(instance) if b["id"] == backup), "gone")
+
+    waits.until("Trove to begin", lambda: status() != "NEW", seconds=ENDS, setting="cloudstrikes.ENDS", every=0.2)
     access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
     yield
-    ended = _ended(
-        lambda: next(str(b["status"]) for b in access.user.backups(instance) if b["id"] == backup),
-        {"COMPLETED", "FAILED"},
-    )
-    watch.evidence.append(f"{watch.seconds:.1f} s: the backup that was asked for: {ended}")
+    watch.evidence.append(f"{watch.seconds:.1f} s: the backup: {_ended(watch, status, {'COMPLETED', 'FAILED'})}")
 
 
-def _ended(status: Callable[[], str], ends: set[str]) -> str:
-    """The status when it is one of ``ends``, or what it still is after ``ENDS`` s."""
+def _ended(watch: Watch, status: Callable[[], str], ends: set[str]) -> str:
+    """The status when it is one of ``ends``, or what it still is after ``ENDS`` s; it is watched meanwhile."""
+
+    def over() -> bool:
+        watch.look()
+        return status() in ends
+
     try:
-        waits.until("it", lambda: status() in ends, seconds=ENDS, setting="cloudstrikes.ENDS", every=2.0)
+        waits.until("its end", over, seconds=ENDS, setting="cloudstrikes.ENDS", every=2.0)
     except TimedOut:
         return f"still {status()} after {ENDS:.0f} s"
-    return str(status())
+    return status()
 
 
 FAULTS = (

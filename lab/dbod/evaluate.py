@@ -16,7 +16,7 @@ import psutil
 
 from lab import host, sql
 from lab.dbod import cloudstrikes, contract, faults, hoststrikes, jobs, providers, scenarios, storage, trial
-from lab.dbod.contract import Operation, Outcome, Provider, Request
+from lab.dbod.contract import Operation, Outcome, Provider
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.scenarios import Scenario
 from lab.dbod.shared import Shared
@@ -27,7 +27,6 @@ from lab.progress import Progress
 from lab.runs import manifest
 from lab.runs.rows import Rows
 from lab.state import write_atomically
-from lab.waits import silent
 
 BREAKS = {"docker-host": hoststrikes.FAULTS, "trove": cloudstrikes.FAULTS}
 """What can be broken under a provider; one server for all (``shared``) breaks as the container host's does."""
@@ -52,13 +51,15 @@ def evaluate(
         raise BadValue("out", str(out), "a new folder: this one holds an evaluation already", "flag")
     if set(names) - {"trove"}:
         host.ensure({"docker"}, lambda text: progress.note("host", text), cache() / "dbod-install.log", install)
+    command = f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}"
+    command += f" --name={lab}" * ("trove" in names) + " --no-faults" * (not broken)
     rows, run = Rows(out), f"dbod-{secrets.token_hex(3)}"
-    write_atomically(out / manifest.FILE, json.dumps(_manifest(names, engines), indent=1))
+    write_atomically(out / manifest.FILE, json.dumps(_manifest(names, engines, command), indent=1))
     try:
         for name in names:
             _provider(name, engines, lab, run, rows, progress, broken)
     except KeyboardInterrupt as stop:
-        raise Interrupted(f"./inv dbod-evaluate --providers={','.join(names)}") from stop
+        raise Interrupted(command) from stop
     finally:
         progress.close()
     return out
@@ -79,7 +80,7 @@ def _provider(
         if isinstance(provider, DockerHost):
             rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
     finally:
-        _remove(provider)
+        _remove(provider, rows)
 
 
 def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> bool:
@@ -113,7 +114,10 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
         Trial(provider, engine, name).do(Operation.CREATE)
         for one in wanted:
             progress.note(step, one.title)
-            rows.add("fault", **faults.endured(Trial(provider, engine, name), one))
+            row = rows.add("fault", **faults.endured(Trial(provider, engine, name), one))
+            if row["tried"] and row["by"] == "nobody":  # what is broken for good says nothing of the next fault
+                Trial(provider, engine, name).do(Operation.DESTROY)
+                Trial(provider, engine, name).do(Operation.CREATE)
         Trial(provider, engine, name).do(Operation.DESTROY)
         status = "done"
     except (LabError, *sql.ERRORS) as error:
@@ -156,23 +160,27 @@ def _row(tried: Trial, one: Scenario) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _remove(provider: Provider) -> None:
-    """Take away what the evaluation made; instances that a failed scenario left, too."""
+def _remove(provider: Provider, rows: Rows) -> None:
+    """Take away what the evaluation made, what a failed scenario left, too; what cannot go is a row."""
     if isinstance(provider, DockerHost | Shared):
         owner = provider if isinstance(provider, DockerHost) else provider.host
         owner.remove_all()
         shutil.rmtree(owner.home.path)
         return
-    for one in provider.does[Operation.LIST](Request(Operation.LIST), silent):
-        if one["name"].startswith("ev_"):
-            jobs.perform(provider, Request(Operation.DESTROY, one["name"]))
+    listed = jobs.value(provider, Operation.LIST).value
+    # the longest first: a replica before its master
+    for name in sorted((one["name"] for one in listed if one["name"].startswith("ev_")), key=len, reverse=True):
+        try:
+            jobs.value(provider, Operation.DESTROY, name)
+        except LabError as error:
+            rows.add("left", provider=provider.name, instance=name, why=error.cause)
 
 
-def _manifest(names: Sequence[str], engines: Sequence[str]) -> dict[str, Any]:
+def _manifest(names: Sequence[str], engines: Sequence[str], command: str) -> dict[str, Any]:
     return {
         "version": 1,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}",
+        "command": command,
         "commit": manifest.commit(),
         "providers": list(names),
         "engines": list(engines),

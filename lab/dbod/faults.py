@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from lab import sql, waits
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, State
 from lab.dbod.trial import Trial, Unmet
-from lab.errors import LabError, Missing
+from lab.errors import GaveUp, LabError, Missing
 
 WELL = "HEALTHY"
 """How Trove's status of an instance ends when its guest agent is content."""
@@ -44,7 +45,9 @@ class Watch:
     user: str = ""
     """The first thing that a user was told."""
     began: float = field(default_factory=monotonic)
-    _last: tuple[str, str] = ("", "")
+    told: str = ""
+    """What the provider last said was wrong."""
+    _last: str = ""
 
     @property
     def seconds(self) -> float:
@@ -53,19 +56,18 @@ class Watch:
 
     def look(self) -> bool:
         """Whether all is well, both ways."""
-        at = self.seconds
-        connecting, told = self._connect(), self._provider()
-        if not connecting:
-            connecting = "answers"
-        else:
-            self.noticed.setdefault("connecting", round(at, 1))
+        connecting = self._connect()
+        if connecting:
+            self.noticed.setdefault("connecting", round(self.seconds, 1))
             self.user = self.user or connecting
-        if told:
-            self.noticed.setdefault("provider", round(at, 1))
-        if (connecting, told) != self._last:
-            self._last = (connecting, told)
-            self.evidence.append(f"{at:.1f} s: {connecting}; the provider says {told or 'all is well'}")
-        return connecting == "answers" and not told
+        self.told = self._provider()
+        if self.told:
+            self.noticed.setdefault("provider", round(self.seconds, 1))
+        words = f"{connecting or 'answers'}; the provider says {self.told or 'all is well'}"
+        if words != self._last:
+            self._last = words
+            self.evidence.append(f"{self.seconds:.1f} s: {words}")
+        return not connecting and not self.told
 
     def during(self, seconds: float) -> None:
         """Look on for so long."""
@@ -74,17 +76,19 @@ class Watch:
             self.look()
             waits.pause(self.patience.every)
 
-    def well(self, seconds: float) -> float | None:
-        """Seconds since the strike when all was well again; None if it was not in that time.
+    def well(self) -> float | None:
+        """Seconds since the strike at which all became well and stayed so; None if it did not.
 
-        Where nothing was ever seen to be wrong: 0, believed after ``patience.calm``.
+        It is watched for ``patience.calm`` at least. Where nothing was ever seen to be wrong: 0.
         """
-        end = monotonic() + seconds
+        began, since = monotonic(), None
         while True:
             at = self.seconds
-            if self.look() and (self.noticed or at >= self.patience.calm):
-                return round(at, 1) if self.noticed else 0.0
-            if monotonic() >= end:
+            since = (at if since is None else since) if self.look() else None
+            waited = monotonic() - began
+            if since is not None and waited >= self.patience.calm:
+                return round(since, 1) if self.noticed else 0.0
+            if since is None and waited >= self.patience.longest:
                 return None
             waits.pause(self.patience.every)
 
@@ -126,33 +130,36 @@ class Fault:
 def endured(trial: Trial, one: Fault) -> dict[str, Any]:
     """Try one fault on a running instance; what came of it.
 
-    ``noticed`` as in ``Watch``; ``healthy`` in seconds since the strike, None: never; ``by`` what healed it: nothing
-    was needed (``itself``), the contract's ``start``, or ``nobody``; ``survived``: whether the row that was written
-    before is there, and alone. Raises: what writing before the strike raises.
+    ``tried``: whether harm was done at all; ``noticed`` as in ``Watch``; ``healthy`` in seconds since the strike,
+    None: never; ``by`` what healed it: nothing was needed (``itself``), the contract's ``start``, or ``nobody``;
+    ``survived``: whether the row that was written before is there, and alone.
     """
-    patience = PATIENCE[trial.provider.name]
-    trial.empty()
-    trial.write(1)
-    watch = Watch(trial, patience)
+    watch = Watch(trial, PATIENCE[trial.provider.name])
     row = {"provider": trial.provider.name, "engine": trial.engine, "fault": one.id, "title": one.title}
-    came: dict[str, Any] = {"tried": True, "healthy": None, "by": "nobody", "survived": False, "why": ""}
+    came: dict[str, Any] = {"tried": False, "healthy": None, "by": "nobody", "survived": False, "why": ""}
     try:
-        with one.strike(trial, watch):
+        if not watch.look():
+            raise GaveUp("an instance that is well", watch.evidence[-1])
+        trial.empty()
+        trial.write(1)
+        with contextlib.ExitStack() as cause:
+            cause.enter_context(one.strike(trial, watch))
+            came["tried"] = True
             watch.began = monotonic()
             watch.during(one.hold)
-        came |= {"healthy": watch.well(patience.longest), "by": "itself"}
+        came["healthy"], by = watch.well(), "itself"
         if came["healthy"] is None:
+            # a server that is not stopped is none that a start could heal
+            by = "start" if watch.told.startswith(State.STOPPED) else "itself"
             jobs.perform(trial.provider, Request(Operation.START, trial.name))
-            came["healthy"] = watch.well(patience.longest)
-            came["by"] = "nobody" if came["healthy"] is None else "start"
+            came["healthy"] = watch.well()
+        came["by"] = "nobody" if came["healthy"] is None else by
         trial.reads(1)
         came["survived"] = True
         trial.write(2)
         trial.reads(1, 2)
-    except Missing as error:
-        came |= {"tried": False, "why": error.why}
     except (LabError, Unmet, *sql.ERRORS) as error:
-        came["why"] = _words(error)
+        came["why"] = error.why if isinstance(error, Missing) else _words(error)
     return {**row, **came, "noticed": watch.noticed, "user": watch.user, "evidence": watch.evidence + trial.evidence}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from typing import cast
 
@@ -14,7 +15,7 @@ from lab.dbod.dockerhost import DockerHost
 from lab.dbod.faults import Fault, Watch
 from lab.dbod.storage import BTRFS
 from lab.dbod.trial import Trial
-from lab.errors import LabError, Missing
+from lab.errors import GaveUp, LabError, Missing
 
 HOST = "docker-host"
 SECONDS = 20.0
@@ -40,7 +41,7 @@ def container_killed(trial: Trial, watch: Watch) -> Iterator[None]:
 
 @contextlib.contextmanager
 def backup_killed(trial: Trial, watch: Watch) -> Iterator[None]:
-    """A child of ours makes the backup and dies as soon as its folder is there; the next backup must be good."""
+    """A child of ours makes the backup and dies as soon as its folder is there; the next backup must restore."""
     host = _host(trial)
     folder = host.instance(trial.name).backups
     before = set(folder.glob("*"))
@@ -48,18 +49,18 @@ def backup_killed(trial: Trial, watch: Watch) -> Iterator[None]:
         target=jobs.perform, args=(host, Request(Operation.BACKUP, trial.name))
     )
     child.start()
-    waits.until(
-        "the backup to begin", lambda: set(folder.glob("*")) - before or not child.is_alive(), seconds=SECONDS,
-        setting="hoststrikes.SECONDS", every=0.001,
-    )  # fmt: skip
-    child.kill()
-    child.join()
-    known = len(trial.do(Operation.BACKUPS))
-    watch.evidence.append(f"killed; {known} backups are in the list")
+    try:
+        waits.until("the backup to begin", lambda: set(folder.glob("*")) - before or not child.is_alive(),
+                    seconds=SECONDS, setting="hoststrikes.SECONDS", every=0.001)  # fmt: skip
+    finally:
+        child.kill()
+        child.join()
+    if child.exitcode != -signal.SIGKILL:
+        raise GaveUp("a kill in the middle of a backup", "the backup had ended")
+    watch.evidence.append(f"killed; {len(trial.do(Operation.BACKUPS))} backups are in the list")
     yield
-    made = trial.do(Operation.BACKUP)["id"]
-    listed = [one["id"] for one in trial.do(Operation.BACKUPS)]
-    watch.evidence.append(f"the next backup is {'in' if made in listed else 'NOT in'} the list of {len(listed)}")
+    trial.do(Operation.RESTORE, backup=trial.do(Operation.BACKUP)["id"])
+    watch.evidence.append("the next backup was made and restored")
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def store_full(trial: Trial, watch: Watch) -> Iterator[None]:
 
 
 def refused(trial: Trial) -> str:
-    """What a user is told who writes 64 MiB; empty if it was taken."""
+    """What a user is told who writes 64 MiB. Raises: GaveUp (they were taken: nothing is full)."""
     name, mariadb = f"{trial.name}.filled", trial.engine == "mariadb"
     statements = [f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, data {'LONGTEXT' if mariadb else 'TEXT'})"]
     if not mariadb:  # else it is compressed to nothing
@@ -90,7 +91,7 @@ def refused(trial: Trial) -> str:
                 session.execute(statement)
     except (LabError, *sql.ERRORS) as error:
         return sql.said(error)[:200]
-    return ""
+    raise GaveUp("a full disk", "64 MiB were still taken")
 
 
 FAULTS = (

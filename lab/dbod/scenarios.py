@@ -256,8 +256,12 @@ def _replica(trial: Trial) -> None:
     trial.write(1)
     try:
         trial.do(Op.REPLICATE, target=trial.other)
-        trial.reads(1, instance=trial.other)
+        trial.follows(1, instance=trial.other)
         trial.do(Op.PROMOTE, trial.other)
+        trial.write(2, instance=trial.other)
+        trial.follows(1, 2, instance=trial.name)
+        # back, for Trove deletes no master that has replicas
+        trial.do(Op.PROMOTE)
     finally:
         trial.do(Op.DESTROY, trial.other)
 

@@ -77,9 +77,9 @@ class Trial:
         self.sql(f"DROP TABLE IF EXISTS {self.name}.ledger")
         self.sql(f"CREATE TABLE {self.name}.ledger (id INTEGER PRIMARY KEY, word VARCHAR(40))")
 
-    def write(self, number: int) -> None:
+    def write(self, number: int, instance: str = "") -> None:
         """One row."""
-        self.sql(f"INSERT INTO {self.name}.ledger VALUES (%s, %s)", number, f"word-{number}")
+        self.sql(f"INSERT INTO {self.name}.ledger VALUES (%s, %s)", number, f"word-{number}", instance=instance)
 
     def reads(self, *wanted: int, instance: str = "") -> None:
         """Exactly these rows must be there. Raises: Unmet."""
@@ -87,6 +87,18 @@ class Trial:
         if rows != [(number, f"word-{number}") for number in wanted]:
             raise Unmet(f"rows {list(wanted)} should be there, rows {[row[0] for row in rows]} are")
         self.evidence.append(f"read back of {instance or self.name}: rows {', '.join(map(str, wanted)) or 'none'}")
+
+    def follows(self, *wanted: int, instance: str) -> None:
+        """Exactly these rows must come to a replica. Raises: TimedOut."""
+
+        def came() -> bool:
+            self.reads(*wanted, instance=instance)
+            return True
+
+        waits.until(
+            f"{instance} to follow", came, seconds=ANSWER_SECONDS, setting="trial.ANSWER_SECONDS",
+            transient=(Unmet, *sql.ERRORS),
+        )  # fmt: skip
 
     def expect(self, true: bool, words: str) -> None:
         """What was seen, in words, and whether it is as it must be. Raises: Unmet."""

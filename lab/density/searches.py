@@ -15,7 +15,7 @@ from lab.density.cgroup import Budget
 from lab.density.engine import MIB, TRANSIENT, Place
 from lab.density.stage import Stage
 from lab.density.summary import CACHE
-from lab.errors import GaveUp, LabError
+from lab.errors import DiskFull, GaveUp, Interrupted, LabError
 from lab.runs import rows
 
 FIT_MOST = 64
@@ -83,6 +83,8 @@ def _more(stage: Stage, arm: Arm, budget: Budget, count: int, phase: str) -> str
         if arm.emulated and not budget.resize(size + arm.resident().parts.get(CACHE, 0)):
             return "more memory in use than the budget"
         stage.check_alive(arm)
+    except (DiskFull, Interrupted):
+        raise
     except (LabError, *TRANSIENT) as error:
         stage.bench.ground.clock.check()
         kills = budget.usage().oom_kills

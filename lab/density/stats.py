@@ -32,10 +32,6 @@ class Estimate:
         """Plain values for JSON."""
         return {"point": self.point, "low": self.low, "high": self.high, "blocks": self.blocks, "how": self.how}
 
-    def scaled(self, factor: float) -> Estimate:
-        """The same estimate in another unit."""
-        return Estimate(self.point * factor, self.low * factor, self.high * factor, self.blocks, self.how)
-
 
 @dataclass(frozen=True)
 class Line:

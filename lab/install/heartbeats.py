@@ -48,34 +48,37 @@ class Heartbeats:
 
     def wait(self, note: Note) -> None:
         """Wait for them. Raises: TimedOut, which names the late ones."""
+        late: list[str] = []
+
+        def all_fresh() -> bool:
+            late[:] = self._late()
+            if late == ["hypervisor"]:
+                # its compute service is new to its cell; a warm start needs no nova-manage, which takes seconds
+                self.remote().run("nova-manage", "cell_v2", "discover_hosts", check=False)
+            return not late
+
         waits.until(
             "fresh heartbeats",
-            self._all_fresh,
+            all_fresh,
             seconds=self.seconds,
             setting="service_timeout",
             transient=NOT_YET,
-            describe=lambda: "late: " + ", ".join(self._late()),
+            describe=lambda: "late: " + ", ".join(late),
             note=note,
         )
-
-    def _all_fresh(self) -> bool:
-        late = self._late()
-        if late == ["hypervisor"]:
-            # its compute service is new to its cell; nova-manage alone takes seconds, and a warm start needs it not
-            self.remote().run("nova-manage", "cell_v2", "discover_hosts", check=False)
-        return not late
 
     def _late(self) -> list[str]:
         """Agents and compute services without a fresh heartbeat since the machine started."""
         admin, now = self.admin(), datetime.now(UTC)
         booted = datetime.fromtimestamp(int(self.remote().run("stat", "-c", "%Y", "/proc/1").stdout), UTC)
         late = []
-        for service in admin.compute.services():
+        services = list(admin.compute.services())
+        for service in services:
             seen = datetime.fromisoformat(service.updated_at).replace(tzinfo=UTC) if service.updated_at else None
             fresh = seen is not None and seen > booted and (now - seen).total_seconds() < FRESH_SECONDS
             if service.state != "up" or not fresh:
                 late.append(service.binary)
-        if not any(s.binary == "nova-compute" for s in admin.compute.services()):
+        if not any(s.binary == "nova-compute" for s in services):
             late.append("nova-compute")
         late += [agent.binary for agent in admin.network.agents() if not agent.is_alive]
         return late + ([] if list(admin.compute.hypervisors()) else ["hypervisor"])

@@ -71,7 +71,6 @@ def report(folder: Path) -> Path:
         unbroken=of(rows, "unbroken"),
         plots=times.made,
         correspondence=CORRESPONDENCE,
-        outcomes=list(Outcome),
     )
     write_atomically(folder / "index.html", page)
     return folder / "index.html"
@@ -113,11 +112,15 @@ def broken(faults: list[Row]) -> list[str]:
     if not tried:
         return []
     kept = sum(row["survived"] for row in tried)
-    itself, started = (sum(row["by"] == word for row in tried) for word in ("itself", "start"))
+    unseen = sum(not row["noticed"] for row in tried)
+    itself, started, nobody = (
+        sum(row["by"] == word and bool(row["noticed"]) for row in tried) for word in ("itself", "start", "nobody")
+    )
     missed = sum("connecting" in row["noticed"] and "provider" not in row["noticed"] for row in tried)
     return [
-        f"Of {len(tried)} faults that were tried, the data survived {kept}; {itself} were healed by themselves, "
-        f"{started} by a start, {len(tried) - itself - started} by neither; {missed} were noticed by connecting only."
+        f"Of {len(tried)} faults that were tried, the data survived {kept}; nothing was seen of {unseen}, "
+        f"{itself} healed by themselves, {started} by a start, {nobody} by neither; "
+        f"{missed} were noticed by connecting only."
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+import contextlib
 from typing import Any
 
 from openstack.connection import Connection
@@ -15,27 +15,29 @@ from lab.remote import Remote
 SECONDS = 120
 
 
-@dataclass
-class Guest:
+class Guest(contextlib.ExitStack):
     """``group`` is its only security group, closed at first; ``address`` the one on the private network."""
 
-    name: str
-    lab: str
-    address: str = ""
-    group: str = ""
-    port: str = ""
-    _made: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        home = Home(self.lab)
+    def __init__(self, name: str, lab: str) -> None:
+        super().__init__()
+        home = Home(lab)
+        self.name = name
         self.cloud: Connection = cloud.connect(home.clouds_yaml, "demo")
         self.machine = Remote(lifecycle.machine_of(home).address())
 
     def __enter__(self) -> Guest:
+        with contextlib.ExitStack() as undo:
+            self._make(undo)
+            self.push(undo.pop_all())
+        return self
+
+    def _make(self, undo: contextlib.ExitStack) -> None:
         network, compute = self.cloud.network, self.cloud.compute
         self.group = network.create_security_group(name=self.name).id
+        undo.callback(network.delete_security_group, self.group)
         private = network.find_network(smoke.NETWORK, ignore_missing=False)
         made = network.create_port(name=self.name, network_id=private.id, security_group_ids=[self.group])
+        undo.callback(network.delete_port, made.id)
         self.port, self.address = made.id, made.fixed_ips[0]["ip_address"]
         server = compute.create_server(
             name=self.name,
@@ -44,22 +46,10 @@ class Guest:
             networks=[{"port": self.port}],
             user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),
         )
-        self._made.append(("server", server.id))
+        undo.callback(compute.wait_for_delete, server, interval=1, wait=SECONDS)
+        undo.callback(compute.delete_server, server)
         waits.until("the guest's report", lambda: smoke.REPORT.search(self._console(server.id)), seconds=SECONDS,
                     setting="guests.SECONDS")  # fmt: skip
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        network, compute = self.cloud.network, self.cloud.compute
-        for kind, one in reversed(self._made):
-            if kind == "server":
-                server = compute.get_server(one)
-                compute.delete_server(server)
-                compute.wait_for_delete(server, interval=1, wait=SECONDS)
-            else:
-                network.delete_ip(one)
-        network.delete_port(self.port)
-        network.delete_security_group(self.group)
 
     def _console(self, server: str) -> str:
         found: Any = self.cloud.compute.get_server(server)
@@ -81,7 +71,7 @@ class Guest:
         """A floating address of its own."""
         public = self.cloud.network.find_network("public", ignore_missing=False)
         made = self.cloud.network.create_ip(floating_network_id=public.id, port_id=self.port)
-        self._made.append(("ip", made.id))
+        self.callback(self.cloud.network.delete_ip, made.id)
         return str(made.floating_ip_address)
 
     def reached(self, address: str) -> bool:

@@ -261,4 +261,4 @@ def test_what_breaks_is_survived(host: DockerHost, name: str, broken: Fault) -> 
     if broken.strike is hoststrikes.store_full:
         assert row["user"], "64 MiB were written to a full store"
     if broken.strike is hoststrikes.backup_killed:
-        assert any("the next backup is in the list" in words for words in row["evidence"])
+        assert any("made and restored" in words for words in row["evidence"])

@@ -119,6 +119,7 @@ class FakeTrove:
             return Response(200, {"user": {"name": "root", "password": body["password"]}})
         if method == "PATCH" and "configuration" in body["instance"]:
             seen["status"] = self.on_attach
+            seen["configuration"] = {"id": body["instance"]["configuration"]}
         if rest == "/action" and "resize" in body:
             seen["flavor"] = {"id": body["resize"]["flavorRef"]}
         if rest == "/action":

@@ -295,7 +295,7 @@ def test_scenarios_cover_every_operation_of_the_contract() -> None:
 
 
 def _folder(path: Path, *outcomes: tuple[str, str, str]) -> Path:
-    made = evaluate._manifest(["docker-host"], ["mariadb"])
+    made = evaluate._manifest(["docker-host"], ["mariadb"], "./inv dbod-evaluate")
     (path / manifest.FILE).write_text(json.dumps(made))
     rows: list[dict[str, Any]] = [
         {"kind": "scenario", "provider": "docker-host", "engine": "mariadb", "requirement": name,

@@ -122,7 +122,7 @@ def test_rows_that_are_lost_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "rows [1] should be there" in row["why"]
 
 
-def test_a_strike_that_is_not_possible_here_is_not_a_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_strike_that_is_not_possible_here_is_not_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
     def strike(trial: Trial, watch: Watch) -> contextlib.AbstractContextManager[None]:
         raise Missing("trove", "it", "not here")
 
@@ -145,10 +145,12 @@ def test_the_page_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: 
          "operations": []},
         {"kind": "fault", **endured(monkeypatch, strike, provider)},
     ]  # fmt: skip
-    (tmp_path / manifest.FILE).write_text(json.dumps(evaluate._manifest(["trove"], ["mariadb"])))
+    (tmp_path / manifest.FILE).write_text(
+        json.dumps(evaluate._manifest(["trove"], ["mariadb"], "./inv dbod-evaluate"))
+    )
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = page.report(tmp_path).read_text()
     assert 'id="fault-trove-mariadb-strike"' in text
     assert "connection refused" in text
-    assert "Of 1 faults that were tried, the data survived 1; 1 were healed by themselves" in text
+    assert "Of 1 faults that were tried, the data survived 1; nothing was seen of 0, 1 healed by themselves" in text
     assert "1 were noticed by connecting only" in text
