@@ -27,7 +27,7 @@ class Broken:
     def __init__(self) -> None:
         self.work: dict[Operation, str] = {}
         self.down = self.told = 0
-        self.started = False
+        self.started = self.stopped = False
         self.rows: list[tuple[object, ...]] = []
         self.does = {Operation.MONITOR: self._monitor, Operation.START: self._start}
 
@@ -47,10 +47,12 @@ class Broken:
 
     def _monitor(self, request: Request, note: Any) -> dict[str, str]:
         self.told = max(0, self.told - 1)
+        if self.stopped:
+            return {"state": "STOPPED", "status": "ACTIVE SHUTDOWN"}
         return {"state": "RUNNING", "status": "ACTIVE ERROR" if self.told else "ACTIVE HEALTHY"}
 
     def _start(self, request: Request, note: Any) -> None:
-        self.down, self.started = 0, True
+        self.down, self.stopped, self.started = 0, False, True
 
 
 def endured(monkeypatch: pytest.MonkeyPatch, strike: Any, provider: Broken) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def test_what_a_start_heals_and_what_nothing_heals(monkeypatch: pytest.MonkeyPat
 
     @contextlib.contextmanager
     def strike(trial: Trial, watch: Watch) -> Iterator[None]:
-        provider.down = 10**6
+        provider.down, provider.stopped = 10**6, True
         yield
 
     row = endured(monkeypatch, strike, provider)
