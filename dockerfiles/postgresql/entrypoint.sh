@@ -13,7 +13,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
         exit 1
     fi
     mkdir -p "$PGDATA"
-    chmod 0700 "$PGDATA"
     password=/dev/shm/password
     printf '%s\n' "$POSTGRES_PASSWORD" > "$password"
     # initdb writes PG_VERSION first and cleans up after a failure of its own, not after SIGKILL:
@@ -31,4 +30,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     mv "$seed/PG_VERSION" "$PGDATA/"
     rmdir "$seed"
 fi
+# Trove makes the folder of a restored backup for all to read, which PostgreSQL refuses; the official image does this too.
+chmod 0700 "$PGDATA"
 exec "$@"
