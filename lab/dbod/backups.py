@@ -6,7 +6,8 @@ import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from lab.dbod import database, storage
+from lab import sql
+from lab.dbod import database, replay, storage
 from lab.dbod.contract import Request, Value
 from lab.dbod.instances import Instance
 from lab.dbod.records import Backup, Records, now
@@ -62,7 +63,22 @@ def _keep(found: Instance, records: Records, count: int, note: Note) -> None:
             found.store.remove(found.backups / one.id)
         for number in range(1, min(one.log for one in left)):
             found.store.remove(found.log(number))
-    except LabError as error:
-        note(f"warning: old backups could not be removed: {error.cause}")
+        _forget_log(found)
+    except (LabError, *sql.ERRORS) as error:
+        note(f"warning: old backups could not be removed: {getattr(error, 'cause', error)}")
         return
     note(f"removed {len(gone)} old automatic backups: " + ", ".join(one.id for one in gone))
+
+
+def _forget_log(found: Instance) -> None:
+    """Remove of the present log what comes before its oldest backup: no replay reads it any more."""
+    record = found.record
+    oldest = next((one for one in record.backups if one.log == record.log), None)
+    if oldest is None:
+        return
+    with found.session() as session:
+        first = found.engine.first_log(session, oldest.position)
+        if found.engine.name == "mariadb":
+            session.execute(f"PURGE BINARY LOGS TO '{first}'")
+    if found.engine.name == "postgresql":
+        replay.forget_wal(found.log(record.log), first)

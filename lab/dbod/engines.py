@@ -72,6 +72,12 @@ class Engine:
             session.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")[0][0]
         )
 
+    def first_log(self, session: Session, position: Mapping[str, Any]) -> str:
+        """The first file of the log that a replay from ``position`` reads; PostgreSQL's without its timeline."""
+        if self.name == "mariadb":
+            return str(position["file"])
+        return str(session.execute("SELECT pg_walfile_name(%s)", position["lsn"])[0][0])[8:]
+
     def change_password(self, session: Session, password: str) -> None:
         """Another password for the administrator."""
         if self.name == "mariadb":

@@ -118,6 +118,13 @@ def save_wal(data: Path, log: Path) -> None:
     process.run(*process.as_root("sh", "-c", script, "sh", data / "pg_wal", log))
 
 
+def forget_wal(log: Path, first: str) -> None:
+    """Remove archived segments before ``first`` (a name without its timeline); histories stay."""
+    listed = process.run(*process.as_root("ls", log)).stdout.split()
+    gone = [name for name in listed if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first]
+    process.run(*process.as_root("rm", "-f", *(log / name for name in gone)))
+
+
 def recovery(time: datetime) -> dict[str, str]:
     """PostgreSQL's settings for a recovery up to and with ``time``."""
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,38 @@ def test_to_a_point_in_time_and_on_from_there(host: DockerHost, name: str) -> No
     assert rows(host, name) == [1, 2, 3, 5, 6]
     do(host, Operation.RESTORE, name, backup=backup)
     assert rows(host, name) == [1]
+
+
+def test_what_a_schedule_no_longer_keeps_goes_with_its_log(host: DockerHost, name: str) -> None:
+    found, before = host.instance(name), rows(host, name)
+    switch = "FLUSH BINARY LOGS" if "mariadb" in name else "SELECT pg_switch_wal()"
+
+    def logs() -> list[str]:
+        listed = process.run(*process.as_root("ls", found.log(host.records.get(name).log))).stdout.split()
+        return sorted(one for one in listed if re.fullmatch(r"binlog\.\d+|[0-9A-F]{24}", one))
+
+    def settled(number: int) -> None:
+        with host.session(name) as session:
+            session.execute("INSERT INTO app.t VALUES (%s)", number)
+            session.execute(switch)
+        waits.pause(1.1)
+
+    # nothing made by hand may hold the log
+    host.records.put(replace(host.records.get(name), backups=()))
+    made = []
+    for number in (100, 101, 102):
+        made.append(do(host, Operation.BACKUP, name, keep=1).value["id"])
+        settled(number)
+    seen = logs()
+    assert [one["id"] for one in do(host, Operation.BACKUPS, name).value] == made[-1:]
+    last = do(host, Operation.BACKUP, name, keep=1).value["id"]
+    assert len(logs()) < len(seen)
+    settled(103)
+    between = datetime.now(UTC).strftime(TIME)
+    waits.pause(1.1)
+    settled(104)
+    do(host, Operation.RESTORE, name, backup=last, time=between)
+    assert rows(host, name) == [*before, 100, 101, 102, 103]
 
 
 def test_a_backup_that_will_not_start_is_taken_back(host: DockerHost, name: str) -> None:

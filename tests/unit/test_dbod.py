@@ -195,6 +195,16 @@ def test_a_torn_end_is_not_read(tmp_path: Path) -> None:
         replay.stop_position([log], 4, T)
 
 
+def test_segments_before_the_oldest_backup_go_and_histories_stay(tmp_path: Path) -> None:
+    old, first, later = (f"00000001000000000000000{n}" for n in "567")
+    next_timeline = f"00000002{first[8:]}"
+    for name in (old, first, later, next_timeline, "00000002.history", f"{old}.partial"):
+        (tmp_path / name).touch()
+    replay.forget_wal(tmp_path, first[8:])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {first, later, next_timeline, "00000002.history", f"{old}.partial"}
+
+
 def test_the_header_is_mariadbs() -> None:
     assert replay.HEADER.size == 19
     assert struct.calcsize("<IBIIIH") == 19
