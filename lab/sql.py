@@ -127,6 +127,6 @@ class Session:
 
 
 def said(error: BaseException) -> str:
-    """The server's message out of a driver's error."""
+    """The server's message out of a driver's error; the cause of one of ours."""
     last = error.args[-1] if error.args else error
     return str(last.get("M", last)) if isinstance(last, dict) else str(last)

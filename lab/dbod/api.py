@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
+from openstack.exceptions import SDKException
 
 from lab import waits
+from lab.dbod.contract import Handler, Request, Value
 from lab.errors import GaveUp, Refused
 from lab.trove import Trove
 from lab.waits import Note
@@ -139,3 +142,15 @@ def _words(response: Any) -> str:
         return str(fault["message"])[:300]
     except (ValueError, KeyError, TypeError):
         return str(response.text)[:300]
+
+
+def in_our_words(handler: Handler) -> Handler:
+    """What the SDK raises (a service that is restarting, say) as an error of ours."""
+
+    def run(request: Request, note: Note) -> Value:
+        try:
+            return handler(request, note)
+        except (SDKException, ClientException) as error:
+            raise GaveUp("OpenStack's answer", str(error)) from error
+
+    return run

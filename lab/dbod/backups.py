@@ -65,7 +65,7 @@ def _keep(found: Instance, records: Records, count: int, note: Note) -> None:
             found.store.remove(found.log(number))
         _forget_log(found)
     except (LabError, *sql.ERRORS) as error:
-        note(f"warning: old backups could not be removed: {getattr(error, 'cause', error)}")
+        note(f"warning: old backups could not be removed: {sql.said(error)}")
         return
     note(f"removed {len(gone)} old automatic backups: " + ", ".join(one.id for one in gone))
 

@@ -7,14 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from keystoneauth1.exceptions import ClientException
-from openstack.exceptions import SDKException
-
 from lab import sql, waits
-from lab.dbod.api import Api
+from lab.dbod.api import Api, in_our_words
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.seen import PREFIX, shown, state
-from lab.errors import GaveUp, Missing, Refused
+from lab.errors import Missing, Refused
 from lab.home import Home
 from lab.remote import Remote
 from lab.sql import Login, Session
@@ -59,11 +56,7 @@ class CloudHost:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._home = access.home
         self._api = access.user
-        self._operator = access.operator
-        self._remote = access.remote
-        self._seconds = access.seconds
 
     @property
     def does(self) -> Mapping[Operation, Handler]:
@@ -92,11 +85,11 @@ class CloudHost:
             Operation.REPLICATE: self._replicate,
             Operation.PROMOTE: self._promote,
         }
-        return {operation: _in_our_words(handler) for operation, handler in handlers.items()}
+        return {operation: in_our_words(handler) for operation, handler in handlers.items()}
 
     def session(self, name: str) -> AbstractContextManager[Session]:
         """The administrator's session, through the lab's machine."""
-        return sql.session(self._remote, self._login(self._seen(name)))
+        return sql.session(self.access.remote, self._login(self._seen(name)))
 
     def _ours(self) -> dict[str, dict[str, Any]]:
         found = [i for i in self._api.instances() if i["name"].startswith(PREFIX)]
@@ -115,7 +108,7 @@ class CloudHost:
     def _login(self, seen: Mapping[str, Any]) -> Login:
         datastore, name = seen["datastore"]["type"], seen["name"]
         address = str(next(a["address"] for a in seen["addresses"]))
-        return Login(datastore, address, ROOT, self._home.secrets[f"{name}.root"], ADMIN_DATABASE[datastore])
+        return Login(datastore, address, ROOT, self.access.home.secrets[f"{name}.root"], ADMIN_DATABASE[datastore])
 
     def _answers(self, name: str) -> bool:
         try:
@@ -125,7 +118,7 @@ class CloudHost:
             return False
 
     def _wait(self, instance: str, note: Note) -> dict[str, Any]:
-        return self._api.wait_active(instance, seconds=self._seconds, note=note)
+        return self._api.wait_active(instance, seconds=self.access.seconds, note=note)
 
     def _need(self, what: str, operation: Operation) -> None:
         if not self._api.has("object-store"):
@@ -167,7 +160,7 @@ class CloudHost:
             waits.until(
                 f"{request.instance} to be gone",
                 lambda: request.instance not in self._ours(),
-                seconds=self._seconds,
+                seconds=self.access.seconds,
                 setting="database_timeout",
                 every=2.0,
                 note=note,
@@ -184,11 +177,11 @@ class CloudHost:
 
     def _stop(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
-        self._operator.manage(seen["id"], "stop")
+        self.access.operator.manage(seen["id"], "stop")
         waits.until(
             f"{request.instance} to stop",
             lambda: state(self._api.instance(seen["id"])) is State.STOPPED,
-            seconds=self._seconds,
+            seconds=self.access.seconds,
             setting="database_timeout",
             every=2.0,
             note=note,
@@ -225,7 +218,7 @@ class CloudHost:
         name = "-".join(filter(None, (PREFIX + request.instance, request.id)))
         known = {b["name"]: b["id"] for b in self._api.backups(instance)} if request.id else {}
         backup = known.get(name) or self._api.back_up(instance, name)
-        self._api.wait_backup(instance, backup, self._seconds, note)
+        self._api.wait_backup(instance, backup, self.access.seconds, note)
         return {"id": backup}
 
     def _clone(self, request: Request, note: Note) -> Value:
@@ -293,15 +286,3 @@ class CloudHost:
             raise Refused(f"{request.instance} is no replica.", "Make one with ./inv dbod replicate.")
         self._api.act(seen["id"], "promote_to_replica_source")
         return shown(self._wait(seen["id"], note))
-
-
-def _in_our_words(handler: Handler) -> Handler:
-    """What the SDK raises (a service that is restarting, say) as an error of ours."""
-
-    def run(request: Request, note: Note) -> Value:
-        try:
-            return handler(request, note)
-        except (SDKException, ClientException) as error:
-            raise GaveUp("OpenStack's answer", str(error)) from error
-
-    return run

@@ -120,9 +120,9 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
                 Trial(provider, engine, name).do(Operation.CREATE)
         Trial(provider, engine, name).do(Operation.DESTROY)
         status = "done"
+    except Interrupted:
+        raise
     except (LabError, *sql.ERRORS) as error:
-        if isinstance(error, Interrupted):
-            raise
         rows.add("unbroken", provider=provider.name, engine=engine, why=sql.said(error))
     finally:
         progress.finished(step, status, monotonic() - began)

@@ -97,7 +97,7 @@ class Watch:
             with self.trial.provider.session(self.trial.name) as session:
                 session.execute("SELECT 1")
         except (LabError, *sql.ERRORS) as error:
-            return _words(error)
+            return sql.said(error)[:200]
         return ""
 
     def _provider(self) -> str:
@@ -159,9 +159,5 @@ def endured(trial: Trial, one: Fault) -> dict[str, Any]:
         trial.write(2)
         trial.reads(1, 2)
     except (LabError, Unmet, *sql.ERRORS) as error:
-        came["why"] = error.why if isinstance(error, Missing) else _words(error)
+        came["why"] = error.why if isinstance(error, Missing) else sql.said(error)[:200]
     return {**row, **came, "noticed": watch.noticed, "user": watch.user, "evidence": watch.evidence + trial.evidence}
-
-
-def _words(error: Exception) -> str:
-    return (error.cause if isinstance(error, LabError) else sql.said(error))[:200]

@@ -55,6 +55,17 @@ class Broken:
         self.down, self.stopped, self.started = 0, False, True
 
 
+def harm(provider: Broken, **broken: int) -> faults.Strike:
+    """A strike that breaks the provider so."""
+
+    @contextlib.contextmanager
+    def strike(trial: Trial, watch: Watch) -> Iterator[None]:
+        vars(provider).update(broken)
+        yield
+
+    return strike
+
+
 def endured(monkeypatch: pytest.MonkeyPatch, strike: Any, provider: Broken) -> dict[str, Any]:
     monkeypatch.setitem(faults.PATIENCE, "trove", Patience(0.001, 0.02, 0.1))
     return faults.endured(Trial(provider, "mariadb", "ev"), Fault("It breaks", strike))  # type: ignore[arg-type]
@@ -62,11 +73,7 @@ def endured(monkeypatch: pytest.MonkeyPatch, strike: Any, provider: Broken) -> d
 
 def test_what_heals_by_itself_and_who_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Broken()
-
-    @contextlib.contextmanager
-    def strike(trial: Trial, watch: Watch) -> Iterator[None]:
-        provider.down = 3
-        yield
+    strike = harm(provider, down=3)
 
     row = endured(monkeypatch, strike, provider)
     assert set(row["noticed"]) == {"connecting"}
@@ -77,11 +84,7 @@ def test_what_heals_by_itself_and_who_saw_it(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_only_the_provider_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Broken()
-
-    @contextlib.contextmanager
-    def strike(trial: Trial, watch: Watch) -> Iterator[None]:
-        provider.told = 4
-        yield
+    strike = harm(provider, told=4)
 
     row = endured(monkeypatch, strike, provider)
     assert set(row["noticed"]) == {"provider"}
@@ -96,11 +99,7 @@ def test_what_nobody_notices_is_well_after_the_calm(monkeypatch: pytest.MonkeyPa
 
 def test_what_a_start_heals_and_what_nothing_heals(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Broken()
-
-    @contextlib.contextmanager
-    def strike(trial: Trial, watch: Watch) -> Iterator[None]:
-        provider.down, provider.stopped = 10**6, True
-        yield
+    strike = harm(provider, down=10**6, stopped=True)
 
     row = endured(monkeypatch, strike, provider)
     assert provider.started
@@ -135,11 +134,7 @@ def test_a_strike_that_is_not_possible_here_is_not_a_result(monkeypatch: pytest.
 
 def test_the_page_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     provider = Broken()
-
-    @contextlib.contextmanager
-    def strike(trial: Trial, watch: Watch) -> Iterator[None]:
-        provider.down = 3
-        yield
+    strike = harm(provider, down=3)
 
     rows = [
         {"kind": "scenario", "provider": "trove", "engine": "mariadb", "requirement": "create", "title": "Create",
