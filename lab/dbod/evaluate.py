@@ -25,9 +25,10 @@ from lab.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
 from lab.home import cache
 from lab.progress import Progress
 from lab.runs import manifest
-from lab.runs.rows import Rows
+from lab.runs.rows import Rows, of, read
 from lab.state import write_atomically
 
+TASK = "dbod-evaluate"
 BREAKS = {"docker-host": hoststrikes.FAULTS, "trove": cloudstrikes.FAULTS}
 """What can be broken under a provider; one server for all (``shared``) breaks as the container host's does."""
 
@@ -38,8 +39,9 @@ def evaluate(
 ) -> Path:  # fmt: skip
     """Try all, and with ``broken`` the faults; ``out`` then holds rows.jsonl and manifest.json. Nothing else stays.
 
-    A provider that is not there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, MissingTools,
-    DockerUnusable, Interrupted.
+    What ``out`` holds already as a whole, of a provider with an engine, is not tried again. A provider that is not
+    there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, BadFile, MissingTools, DockerUnusable,
+    Interrupted.
     """
     names, engines = list(names) or list(providers.NAMES), list(engines) or list(contract.ENGINES)
     for name in names:
@@ -47,19 +49,23 @@ def evaluate(
     for engine in engines:
         if engine not in contract.ENGINES:
             raise BadValue("engines", engine, "of " + ", ".join(contract.ENGINES), "flag")
+    begun: dict[str, Any] = {"version": 1, "sittings": []}
     if (out / manifest.FILE).exists():
-        raise BadValue("out", str(out), "a new folder: this one holds an evaluation already", "flag")
+        begun = manifest.read(out, TASK)
+    if "sittings" not in begun:
+        raise BadValue("out", str(out), "a new folder or one of an evaluation: this holds another run", "flag")
     if set(names) - {"trove"}:
         host.ensure({"docker"}, lambda text: progress.note("host", text), cache() / "dbod-install.log", install)
-    command = f"./inv dbod-evaluate --providers={','.join(names)} --engines={','.join(engines)}"
+    command = f"./inv {TASK} --providers={','.join(names)} --engines={','.join(engines)}"
     command += f" --name={lab}" * ("trove" in names) + " --no-faults" * (not broken)
     rows, run = Rows(out), f"dbod-{secrets.token_hex(3)}"
-    write_atomically(out / manifest.FILE, json.dumps(_manifest(names, engines, command), indent=1))
+    begun["sittings"].append(sitting(command))
+    write_atomically(out / manifest.FILE, json.dumps(begun, indent=1))
     try:
         for name in names:
             _provider(name, engines, lab, run, rows, progress, broken)
     except KeyboardInterrupt as stop:
-        raise Interrupted(command) from stop
+        raise Interrupted(f"{command} --out={out}") from stop
     finally:
         progress.close()
     return out
@@ -68,15 +74,24 @@ def evaluate(
 def _provider(
     name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress, broken: bool
 ) -> None:
+    whole = {row["trial"] for row in of(read(rows.folder), "trial")}
+    for engine in engines:
+        if _part(name, engine) in whole:
+            progress.finished(f"trying {name} with {engine}", "kept", 0)
+    wanted = [engine for engine in engines if _part(name, engine) not in whole]
+    if not wanted:
+        return
     try:
         provider = providers.provider(name, lab, lambda text: progress.note(name, text), host=run)
     except (NoSuchLab, GaveUp) as error:
         rows.add("absent", provider=name, why=error.cause)
         return
     try:
-        for engine in engines:
+        for engine in wanted:
+            rows.add("begin", trial=_part(name, engine))
             if _engine(provider, engine, rows, progress) and broken:
                 _faults(provider, engine, rows, progress)
+            rows.add("trial", trial=_part(name, engine), status="ok")
         if isinstance(provider, DockerHost):
             rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
     finally:
@@ -114,7 +129,9 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
         Trial(provider, engine, name).do(Operation.CREATE)
         for one in wanted:
             progress.note(step, one.title)
-            row = rows.add("fault", **faults.endured(Trial(provider, engine, name), one))
+            row = rows.add(
+                "fault", trial=_part(provider.name, engine), **faults.endured(Trial(provider, engine, name), one)
+            )
             if row["tried"] and row["by"] == "nobody":  # what is broken for good says nothing of the next fault
                 Trial(provider, engine, name).do(Operation.DESTROY)
                 Trial(provider, engine, name).do(Operation.CREATE)
@@ -123,7 +140,9 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
     except Interrupted:
         raise
     except (LabError, *sql.ERRORS) as error:
-        rows.add("unbroken", provider=provider.name, engine=engine, why=sql.said(error))
+        rows.add(
+            "unbroken", trial=_part(provider.name, engine), provider=provider.name, engine=engine, why=sql.said(error)
+        )
     finally:
         progress.finished(step, status, monotonic() - began)
 
@@ -145,6 +164,7 @@ def _scenario(tried: Trial, one: Scenario, rows: Rows) -> Outcome:
 
 def _row(tried: Trial, one: Scenario) -> dict[str, Any]:
     return {
+        "trial": _part(tried.provider.name, tried.engine),
         "provider": tried.provider.name,
         "engine": tried.engine,
         "requirement": one.id,
@@ -176,18 +196,19 @@ def _remove(provider: Provider, rows: Rows) -> None:
             rows.add("left", provider=provider.name, instance=name, why=error.cause)
 
 
-def _manifest(names: Sequence[str], engines: Sequence[str], command: str) -> dict[str, Any]:
+def _part(provider: str, engine: str) -> str:
+    """What is tried as a whole or again."""
+    return f"{provider} {engine}"
+
+
+def sitting(command: str) -> dict[str, Any]:
+    """One command's part of an evaluation: when, what, with which commit, on which host."""
     return {
-        "version": 1,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "commit": manifest.commit(),
-        "providers": list(names),
-        "engines": list(engines),
-        "host": {
-            "kernel": platform.release(),
-            "processors": psutil.cpu_count(),
-            "memory": psutil.virtual_memory().total,
-            "load_at_start": psutil.getloadavg()[0],
-        },
+        "kernel": platform.release(),
+        "processors": psutil.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "load_at_start": psutil.getloadavg()[0],
     }

@@ -12,7 +12,7 @@ from lab.dbod.contract import Outcome
 from lab.errors import BadFile
 from lab.report.dbod_plots import Times
 from lab.runs import manifest
-from lab.runs.rows import Row, of, read
+from lab.runs.rows import Row, finished, of, read
 from lab.state import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,22 +50,25 @@ class Column:
 def report(folder: Path) -> Path:
     """Render ``folder`` from its rows alone; gives the page. Raises: BadFile."""
     made = manifest.read(folder, "dbod-evaluate")
-    rows = read(folder)
+    rows = finished(read(folder))
     columns = tabulate(rows)
     if not columns:
-        raise BadFile(folder, "no scenario was finished in it", "Run ./inv dbod-evaluate with a new --out.")
+        raise BadFile(
+            folder, "no provider was tried to the end in it", "Run ./inv dbod-evaluate with this --out to go on."
+        )
     times = Times(folder / "plots")
     times.draw(columns)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True
     )
+    absent = [row for row in of(rows, "absent") if row["provider"] not in {column.provider for column in columns}]
     requirements = {row["requirement"]: row for column in columns for row in column.cells.values()}
     page = environment.get_template("dbod.html.j2").render(
-        manifest=made,
+        sittings=made["sittings"],
         columns=columns,
         requirements=requirements,
-        verdict=[*verdict(columns, of(rows, "absent")), *broken(of(rows, "fault"))],
-        absent=of(rows, "absent"),
+        verdict=[*verdict(columns, absent), *broken(of(rows, "fault"))],
+        absent=absent,
         stores=of(rows, "store"),
         faults=of(rows, "fault"),
         unbroken=of(rows, "unbroken"),

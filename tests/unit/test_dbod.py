@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab import errors
-from lab.dbod import command, engines, evaluate, jobs, recovery, replay, scenarios, trial
+from lab.dbod import command, contract, engines, evaluate, jobs, providers, recovery, replay, scenarios, trial
 from lab.dbod.cloudhost import CloudHost
 from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request
 from lab.dbod.dockerhost import DockerHost
@@ -21,8 +21,10 @@ from lab.dbod.records import Backup, Record, Records
 from lab.dbod.shared import Shared
 from lab.dbod.trial import Trial, Unmet
 from lab.home import Home
+from lab.progress import People
 from lab.report import dbod as page
 from lab.runs import manifest
+from lab.runs.rows import Rows, finished, read
 from lab.sql import Session
 from tests.unit.faketrove import access
 
@@ -305,7 +307,7 @@ def test_scenarios_cover_every_operation_of_the_contract() -> None:
 
 
 def _folder(path: Path, *outcomes: tuple[str, str, str]) -> Path:
-    made = evaluate._manifest(["docker-host"], ["mariadb"], "./inv dbod-evaluate")
+    made = {"version": 1, "sittings": [evaluate.sitting("./inv dbod-evaluate")]}
     (path / manifest.FILE).write_text(json.dumps(made))
     rows: list[dict[str, Any]] = [
         {"kind": "scenario", "provider": "docker-host", "engine": "mariadb", "requirement": name,
@@ -336,8 +338,49 @@ def test_the_page_says_what_the_rows_say(tmp_path: Path) -> None:
 def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.BadFile):
         page.report(tmp_path)
-    with pytest.raises(errors.BadFile, match="no scenario"):
+    with pytest.raises(errors.BadFile, match="no provider"):
         page.report(_folder(tmp_path))
+    (tmp_path / manifest.FILE).write_text(json.dumps({"version": 1, "seed": 1}))
     with pytest.raises(errors.BadValue) as refused:
         evaluate.evaluate(["shared"], ["mariadb"], "lab", tmp_path, None, install=False)  # type: ignore[arg-type]
-    assert "holds an evaluation" in refused.value.remedy
+    assert "another run" in refused.value.remedy
+
+
+def test_an_evaluation_goes_on_with_what_is_not_whole(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    tried: list[tuple[str, int]] = []
+
+    class Lone(Fake):
+        work, does, lacks = {}, {}, {}
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def scenario(one: Trial, _: object, rows: Rows) -> Outcome:
+        tried.append((one.engine, len(tried)))
+        if len(tried) == 2 * len(scenarios.ALL):  # the last of the second engine, the first time
+            raise KeyboardInterrupt
+        rows.add("scenario", **evaluate._row(one, scenarios.ALL[0]), outcome="native", why="", seconds=1.0)
+        return Outcome.NATIVE
+
+    monkeypatch.setattr(evaluate, "_scenario", scenario)
+    monkeypatch.setattr(evaluate, "_remove", lambda *_: None)
+    monkeypatch.setattr(providers, "provider", lambda name, *_, **__: Lone(name))
+
+    def run() -> None:
+        evaluate.evaluate(["trove"], contract.ENGINES, "lab", out, People(), broken=False, install=False)
+
+    with pytest.raises(errors.Interrupted) as stopped:
+        run()
+    assert f"--out={out}" in stopped.value.remedy
+    assert "trove with postgresql" not in page.report(out).read_text()
+    run()
+    assert [engine for engine, _ in tried].count("mariadb") == len(scenarios.ALL)
+    assert "trying trove with mariadb already there" in capsys.readouterr().err
+    columns = page.tabulate(finished(read(out)))
+    assert [column.engine for column in columns] == ["mariadb", "postgresql"]
+    assert len(json.loads((out / manifest.FILE).read_text())["sittings"]) == 2
+    run()
+    assert len(tried) == 3 * len(scenarios.ALL)

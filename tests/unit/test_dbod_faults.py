@@ -143,7 +143,7 @@ def test_the_page_has_a_row_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         {"kind": "fault", **endured(monkeypatch, strike, provider)},
     ]  # fmt: skip
     (tmp_path / manifest.FILE).write_text(
-        json.dumps(evaluate._manifest(["trove"], ["mariadb"], "./inv dbod-evaluate"))
+        json.dumps({"version": 1, "sittings": [evaluate.sitting("./inv dbod-evaluate")]})
     )
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = page.report(tmp_path).read_text()
