@@ -74,7 +74,7 @@ def evaluate(
 def _provider(
     name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress, broken: bool
 ) -> None:
-    whole = {row["trial"] for row in of(read(rows.folder), "trial")}
+    whole = {row["trial"] for row in of(read(rows.folder), "trial")} if rows.path.exists() else set()
     for engine in engines:
         if _part(name, engine) in whole:
             progress.finished(f"trying {name} with {engine}", "kept", 0)

@@ -68,12 +68,12 @@ def schedule(spec: Spec) -> list[Trial]:
 
 
 def _rank(trial: Trial, profile: Profile) -> int:
-    """Half of the blocks' ladders, the searches, the other ladders; what takes long and says least comes last.
+    """Half of the blocks' ladders (two at least), the searches, the other ladders; what takes long and says little.
 
     So a run that its time limit cuts short has something of everything, and every block that it has is whole.
     """
     if trial.kind == "ladder":
-        return 0 if trial.block < profile.blocks // 2 else 2
+        return 0 if trial.block < max(2, profile.blocks // 2) else 2
     if trial.kind == "fit":
         return 1 if trial.arm != "vm" else 3
     return 1 if trial.arm in ("container", "shared") else 4

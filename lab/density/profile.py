@@ -52,7 +52,7 @@ class Profile:
 QUICK = Profile(
     "quick", blocks=2, minutes=15, levels=(1, 2, 4, 6), machine_levels=(1, 2, 3),
     idle_blocks=1, idle_seconds=5, load_blocks=1, window_seconds=8, settle_seconds=5, ksm_seconds=15,
-    fit_blocks=0, knee_blocks=1, noise_blocks=1, knee_limit=32, machine_knee_limit=2,
+    fit_blocks=0, knee_blocks=1, noise_blocks=1, knee_limit=16, machine_knee_limit=2,
     slow_tops=(2, 2), alone_blocks=1, boot_seconds=60,
 )  # fmt: skip
 FULL = Profile(

@@ -233,12 +233,13 @@ class DensityPlots(Plots):
     def _hosts(self, engine: str, plans: Sequence[tuple[float, list[Planned]]]) -> None:
         figure, axes = new_axes()
         table = []
-        for name in arm_names.NAMES:
+        for drawn, name in enumerate(arm_names.NAMES):
+            width = 1.1 * (len(arm_names.NAMES) - drawn)  # what lies on the same hosts stays seen under the next
             points = [
                 (size, p.plan.best.hosts) for size, planned in plans for p in planned if p.arm == name and p.plan
             ]
             if points:
-                axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[name], label=name)
+                axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[name], label=name, lw=width, ms=width + 4)
                 table += [(name, size, hosts) for size, hosts in points]
         if not table:
             return

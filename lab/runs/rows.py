@@ -25,7 +25,6 @@ class Rows:
         self.folder, self.path = folder, folder / FILE
         self._guard = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        self.path.touch()
         _end_torn_line(self.path)
 
     def add(self, kind: str, **values: Any) -> Row:
@@ -91,6 +90,8 @@ def _read(path: Path) -> Iterator[Row]:
 
 def _end_torn_line(path: Path) -> None:
     """Cut a last line without an end, so that the next row does not continue it."""
+    if not path.exists():
+        return
     data = path.read_bytes()
     if data and not data.endswith(b"\n"):
         path.write_bytes(data[: data.rfind(b"\n") + 1])
