@@ -46,8 +46,8 @@ def spec_task(body: Callable[..., Any]) -> Any:
     @functools.wraps(body)
     def wrapper(context: invoke.context.Context, *args: Any, **kwargs: Any) -> Any:
         given = {key: kwargs.pop(f.name, None) for key, f in settings.FIELDS.items()}
-        # Invoke gives True for "flag not typed" where the default is on; only --no-X says something
-        given = {k: None if v is True else v for k, v in given.items()}
+        # where the default is on, Invoke gives True typed or not: --X undoes a --no-X that the lab remembers
+        given = {k: None if v is True and f"--{k.replace('_', '-')}" not in sys.argv else v for k, v in given.items()}
         return body(context, *args, merged=settings.load(given, Path.cwd()), **kwargs)
 
     guarded = _guarded(wrapper)

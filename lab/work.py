@@ -163,7 +163,9 @@ class Work:
     def connect(self) -> dict[str, str]:
         """How to use what there is now, for people."""
         rows = {"status": f"./inv status --name={self.home.name}"}
-        login = self.database.login() if self.spec.database else None
+        if not self.spec.database:
+            return rows | {"database": f"none yet: ./inv up --name={self.home.name} --database makes it"}
+        login = self.database.login()
         if login is not None:
             rows |= {
                 "database": f"{login.datastore} at {login.address}:{login.port} ({DATABASE}), from the machine",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import tarfile
 from pathlib import Path
 
 import jsonschema
+import pytest
 
+from lab import cloud, lifecycle, sql, waits
+from lab.dbod.api import Api
 from lab.home import Home
-from lab.remote import free_port
+from lab.remote import Remote, free_port
+from lab.sql import Login
 from tests.e2e.conftest import NAME, ROOT, Lab, host
 from tests.e2e.guests import Guest
 
@@ -154,6 +159,50 @@ def test_a_second_engine(lab: Lab) -> None:
     lab.up("--datastore=postgresql")
     kinds = {i["datastore"].split()[0] for i in lab.ask("status")["instances"]}
     assert kinds == {"mariadb", "postgresql"}
+
+
+@pytest.mark.parametrize("datastore", ["mariadb", "postgresql"])
+def test_databases_users_and_root_by_troves_api(lab: Lab, datastore: str) -> None:
+    home = Home(lab.name)
+    connection = cloud.connect(home.clouds_yaml, "demo")
+    trove, raw = Api(connection), connection.database
+    seen = next(i for i in trove.instances() if i["name"] == f"{lab.name}-{datastore}")
+    instance, address = seen["id"], seen["addresses"][0]["address"]
+    root, reader = f"/instances/{instance}/root", f"/instances/{instance}/users/reader"
+    remote = Remote(lifecycle.machine_of(home).address())
+
+    def answers(user: str, password: str, database: str, statement: str) -> object:
+        login = Login(datastore, str(address), user, password, database)
+        try:
+            with sql.session(remote, login) as session:
+                return session.execute(statement)
+        except sql.ERRORS as error:
+            return sql.said(error)
+
+    password = secrets.token_hex(12)
+    schema = "CREATE SCHEMA reader" if datastore == "postgresql" else "CREATE TABLE notes (id INTEGER PRIMARY KEY)"
+    trove.create_database(instance, {"name": "second"})
+    trove.create_user(instance, "reader", password, ["second"])
+    waits.until(
+        "reader to be there", lambda: "reader" in trove.users(instance), seconds=60, setting="here", every=1.0
+    )
+    assert "second" in trove.databases(instance)
+    assert answers("reader", password, "second", schema) == []
+    if datastore == "mariadb":
+        assert "denied" in str(answers("reader", password, "labdb", "SELECT count(*) FROM proof"))
+        assert raw.put(f"{reader}/databases", json={"databases": [{"name": "labdb"}]}).ok
+        assert answers("reader", password, "labdb", "SELECT count(*) FROM proof") == [(100,)]
+        assert raw.delete(f"{reader}/databases/labdb").ok
+        assert "denied" in str(answers("reader", password, "labdb", "SELECT count(*) FROM proof"))
+    assert raw.get(root).json() == {"rootEnabled": False}
+    administrator = trove.enable_root(instance, password)
+    assert raw.get(root).json() == {"rootEnabled": True}
+    trove.restart(instance)
+    trove.wait_active(instance, seconds=300, note=waits.silent)
+    assert answers(administrator, password, "mysql" if datastore == "mariadb" else "postgres", "SELECT 1") == [(1,)]
+    assert raw.delete(reader).ok
+    waits.until("reader to be gone", lambda: "reader" not in trove.users(instance), seconds=60, setting="here")
+    assert "reader" in str(answers("reader", password, "second", "SELECT 1"))
 
 
 def test_dbod_is_tried_on_this_trove(lab: Lab, tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def test_show_config_tells_where_each_value_is_from(tmp_path: Path) -> None:
     assert shown["memory"] == {"value": 9, "from": "environment"}
     assert shown["cpus"] == {"value": 3, "from": "flag"}
     assert shown["database"] == {"value": True, "from": "default"}
+    shown = json.loads(inv("show-config", "--database", cwd=tmp_path).stdout)
+    assert shown["database"] == {"value": True, "from": "flag"}
 
 
 def test_help_lists_every_task_of_the_readme() -> None:
