@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import waits
+from lab.density.procfs import PROC
 
 ROOT = Path("/sys/fs/cgroup")
 SECONDS = 20.0
@@ -19,6 +20,18 @@ def version(root: Path = ROOT) -> int:
     """2 if the memory controller is in the unified hierarchy, else 1: a mounted but empty v2 is not v2."""
     controllers = root / "cgroup.controllers"
     return 2 if controllers.exists() and "memory" in controllers.read_text().split() else 1
+
+
+def shared(pid: int, root: Path = ROOT, proc: Path = PROC) -> int:
+    """Bytes of shared memory charged to the process's cgroup, mapped by a process or not; 0 if it is gone."""
+    old = version(root) == 1
+    try:
+        rows = [line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    place = next((path for _, kind, path in rows if ("memory" in kind.split(",") if old else not kind)), "")
+    base = root / "memory" if old else root
+    return _pairs(base / place.lstrip("/") / "memory.stat").get("total_shmem" if old else "shmem", 0)
 
 
 @dataclass(frozen=True)

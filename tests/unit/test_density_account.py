@@ -170,6 +170,26 @@ def test_cgroup_version_1_is_seen_although_2_is_mounted(tmp_path: Path) -> None:
     assert cgroup.version(tmp_path) == 2
 
 
+@pytest.mark.parametrize(
+    ("listed", "folder"),
+    [
+        ("11:cpu,cpuacct:/no\n4:memory:/docker/one\n0::/no\n", "memory/docker/one"),
+        ("0::/x.slice/one\n", "x.slice/one"),
+    ],
+    ids=["v1", "v2"],
+)
+def test_shared_memory_of_a_process_s_cgroup(tmp_path: Path, listed: str, folder: str) -> None:
+    root, proc = tmp_path / "cgroup", tmp_path / "proc"
+    (root / folder).mkdir(parents=True)
+    (proc / "7").mkdir(parents=True)
+    if not folder.startswith("memory"):
+        (root / "cgroup.controllers").write_text("memory\n")
+    (proc / "7" / "cgroup").write_text(listed)
+    (root / folder / "memory.stat").write_text("shmem 70\ntotal_shmem 70\n")
+    assert cgroup.shared(7, root, proc) == 70
+    assert cgroup.shared(8, root, proc) == 0
+
+
 def test_a_budget_is_a_limit_on_everything_below_it_v1(tmp_path: Path) -> None:
     folder = tmp_path / "memory" / "trove-lab-density-x"
     folder.mkdir(parents=True)

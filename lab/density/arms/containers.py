@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import LogConfig, Ulimit
 
-from lab.density import procfs
+from lab.density import cgroup, procfs
 from lab.density.arms.base import Ground, Launch, Resident, Start
 from lab.density.bake import Baked
 from lab.density.cgroup import Budget
@@ -95,7 +95,9 @@ class Containers:
         databases = procfs.shares(_trees(self._mains()))
         shims = procfs.shares(self._shims())
         daemons = procfs.shares(_daemons())
-        parts = {"database": databases.held, "shims": shims.held, "daemons": daemons.held}
+        # PostgreSQL's buffers stay when the session that filled them ends, in no process's share
+        held = databases.anon + max(databases.shmem, sum(cgroup.shared(pid) for pid in self._mains()))
+        parts = {"database": held, "shims": shims.held, "daemons": daemons.held}
         return Resident(parts, databases.file + shims.file + daemons.file)
 
     def pids(self) -> list[int]:
