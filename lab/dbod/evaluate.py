@@ -130,7 +130,10 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
         for one in wanted:
             progress.note(step, one.title)
             row = rows.add(
-                "fault", trial=_part(provider.name, engine), **faults.endured(Trial(provider, engine, name), one)
+                "fault",
+                trial=_part(provider.name, engine),
+                load=_load(),
+                **faults.endured(Trial(provider, engine, name), one),
             )
             if row["tried"] and row["by"] == "nobody":  # what is broken for good says nothing of the next fault
                 Trial(provider, engine, name).do(Operation.DESTROY)
@@ -157,7 +160,7 @@ def _scenario(tried: Trial, one: Scenario, rows: Rows) -> Outcome:
     except (LabError, Unmet, *sql.ERRORS) as found:
         error = found
     outcome, why, seconds = trial.ended(tried, error, one.operation)
-    rows.add("scenario", **_row(tried, one), outcome=outcome, why=why, seconds=round(seconds, 3),
+    rows.add("scenario", **_row(tried, one), outcome=outcome, why=why, load=_load(), seconds=round(seconds, 3),
              whole_seconds=round(monotonic() - began, 3))  # fmt: skip
     return outcome
 
@@ -187,7 +190,11 @@ def _remove(provider: Provider, rows: Rows) -> None:
         owner.remove_all()
         shutil.rmtree(owner.home.path)
         return
-    listed = jobs.value(provider, Operation.LIST).value
+    try:
+        listed = jobs.value(provider, Operation.LIST).value
+    except LabError as error:
+        rows.add("left", provider=provider.name, instance="whatever there is", why=error.cause)
+        return
     # the longest first: a replica before its master
     for name in sorted((one["name"] for one in listed if one["name"].startswith("ev_")), key=len, reverse=True):
         try:
@@ -210,5 +217,9 @@ def sitting(command: str) -> dict[str, Any]:
         "kernel": platform.release(),
         "processors": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,
-        "load_at_start": psutil.getloadavg()[0],
     }
+
+
+def _load() -> float:
+    """What else the host did: its load average over a minute."""
+    return round(psutil.getloadavg()[0], 1)

@@ -71,6 +71,8 @@ def report(folder: Path) -> Path:
         absent=absent,
         stores=of(rows, "store"),
         faults=of(rows, "fault"),
+        left=of(rows, "left"),
+        loads=sorted(row["load"] for row in rows if "load" in row),
         unbroken=of(rows, "unbroken"),
         plots=times.made,
         correspondence=CORRESPONDENCE,
