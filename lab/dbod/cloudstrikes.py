@@ -157,6 +157,24 @@ def backup_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     watch.evidence.append(f"{watch.seconds:.1f} s: the backup: {_ended(watch, status, {'COMPLETED', 'FAILED'})}")
 
 
+@contextlib.contextmanager
+def resize_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
+    """SIGKILL when Nova has begun to give the guest another flavor."""
+    access = _access(trial)
+    seen = next(i for i in access.user.instances() if i["name"] == PREFIX + trial.name)
+    larger = access.user.flavor(access.user.memory(seen["flavor"]["id"]) + 1)
+    access.user.act(seen["id"], "resize", flavorRef=larger)
+    waits.until("Nova to begin", lambda: "RESIZE" in _server(trial).status, seconds=ENDS, setting="cloudstrikes.ENDS")
+    access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
+    yield
+    ends = {"ACTIVE", "HEALTHY", "ERROR"}
+    ended = _ended(watch, lambda: str(access.user.instance(seen["id"])["status"]), ends)
+    watch.evidence.append(f"{watch.seconds:.1f} s: Trove says {ended}, Nova {_server(trial).status}")
+    if ended not in ends:
+        access.operator.act(seen["id"], "reset_status")
+        watch.evidence.append("an operator's reset of its status let its user go on")
+
+
 def _ended(watch: Watch, status: Callable[[], str], ends: set[str]) -> str:
     """The status when it is one of ``ends``, or what it still is after ``ENDS`` s; it is watched meanwhile."""
 
@@ -181,4 +199,5 @@ FAULTS = (
     Fault("The instance's disk is full", disk_full, hold=30.0),
     Fault("The task manager is killed in the middle of a create", create_orphaned),
     Fault("The task manager is killed in the middle of a backup", backup_orphaned),
+    Fault("The task manager is killed in the middle of a resize", resize_orphaned),
 )
