@@ -120,6 +120,15 @@ class CloudHost:
     def _wait(self, instance: str, note: Note) -> dict[str, Any]:
         return self._api.wait_active(instance, seconds=self.access.seconds, note=note)
 
+    def _restarted(self, instance: str, note: Note) -> None:
+        """Restart the server if Trove says that what was changed needs it."""
+        seen = self._api.instance(instance)
+        # Trove 23 says so in either, by what was changed
+        if "RESTART_REQUIRED" in {seen["status"], seen.get("operating_status")}:
+            note("this needs a restart")
+            self._api.restart(instance)
+        self._wait(instance, note)
+
     def _need(self, what: str, operation: Operation) -> None:
         if not self._api.has("object-store"):
             raise Missing(self.name, operation, NEEDS_SWIFT.format(what))
@@ -205,10 +214,7 @@ class CloudHost:
             group = self._api.create_configuration(name, store, values)
         if seen.get("configuration", {}).get("id") != group:
             self._api.change(seen["id"], configuration=group)
-        if self._api.instance(seen["id"])["status"] == "RESTART_REQUIRED":
-            note("these settings need a restart")
-            self._api.restart(seen["id"])
-        self._wait(seen["id"], note)
+        self._restarted(seen["id"], note)
         return self._api.configuration(group)
 
     def _backup(self, request: Request, note: Note) -> Value:
@@ -259,9 +265,7 @@ class CloudHost:
         seen = self._seen(request.instance)
         if self._api.log(seen["id"], LOG)["status"] in {"Disabled", "Restart Required"}:
             self._api.log(seen["id"], LOG, enable=1)
-            if self._api.instance(seen["id"])["status"] == "RESTART_REQUIRED":
-                self._api.restart(seen["id"])
-            self._wait(seen["id"], note)
+            self._restarted(seen["id"], note)
         with self.session(request.instance) as session:
             session.execute("SELECT 'asked for the log'")
         note(f"Trove publishes the {LOG} log; the server's own error log is none of those that it offers")
