@@ -32,9 +32,18 @@ class Secrets:
     def __getitem__(self, key: str) -> str:
         with self._guard:
             if key not in self._values:
-                self._values[key] = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-                write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+                self._keep(key, "".join(secrets.choice(ALPHABET) for _ in range(LENGTH)))
             return self._values[key]
+
+    def share(self, key: str, source: str) -> None:
+        """Make ``key`` the same secret as ``source``."""
+        value = self[source]
+        with self._guard:
+            self._keep(key, value)
+
+    def _keep(self, key: str, value: str) -> None:
+        self._values[key] = value
+        write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
 
     def values(self) -> list[str]:
         """All values, for a redactor or a test that greps for them."""

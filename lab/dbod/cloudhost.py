@@ -265,11 +265,13 @@ class CloudHost:
         seen = self._seen(request.instance)
         if self._api.log(seen["id"], LOG)["status"] in {"Disabled", "Restart Required"}:
             self._api.log(seen["id"], LOG, enable=1)
-            self._restarted(seen["id"], note)
+        self._restarted(seen["id"], note)
         with self.session(request.instance) as session:
             session.execute("SELECT 'asked for the log'")
         note(f"Trove publishes the {LOG} log; the server's own error log is none of those that it offers")
         there = self._api.log(seen["id"], LOG, publish=1)
+        if not there["published"]:
+            return []
         return self._api.stored(there["container"], there["prefix"]).splitlines()
 
     def _credentials(self, request: Request, note: Note) -> Value:
@@ -281,6 +283,8 @@ class CloudHost:
     def _replicate(self, request: Request, note: Note) -> Value:
         self._need("the backup that a replica begins with", request.operation)
         made = self.ask(request, request.target, replica_of=self._seen(request.instance)["id"])
+        # accounts are replicated, too
+        self.access.home.secrets.share(*(f"{PREFIX}{name}.root" for name in (request.target, request.instance)))
         return shown(self._wait(made, note))
 
     def _promote(self, request: Request, note: Note) -> Value:

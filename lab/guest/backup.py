@@ -8,8 +8,10 @@ import tarfile
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from lab import engine, process
+from lab.errors import GaveUp
 from lab.guest import datastores
 from lab.home import PROJECT
 from lab.machine import rootfs
@@ -44,8 +46,12 @@ def _version() -> str:
 
 
 def _base(suite: str) -> rootfs.Recipe:
-    recipe = tomllib.loads((FOLDER / "recipe.toml").read_text())
+    recipe = _recipe()
     return datastores.base(suite, recipe["packages"], recipe["remove"])
+
+
+def _recipe() -> dict[str, Any]:
+    return tomllib.loads((FOLDER / "recipe.toml").read_text())
 
 
 def _program(log: Path, seconds: float) -> dict[str, bytes]:
@@ -57,7 +63,18 @@ def _program(log: Path, seconds: float) -> dict[str, bytes]:
             log=log, timeout=seconds, timeout_setting="--build-timeout",
         )  # fmt: skip
         (source,) = Path(folder).iterdir()
-        return _members(source.read_bytes())
+        return _mended(_members(source.read_bytes()))
+
+
+def _mended(program: dict[str, bytes]) -> dict[str, bytes]:
+    """The program with what the recipe replaces in it. Raises: GaveUp, if there is nothing to replace."""
+    mended = dict(program)
+    for path, words in _recipe()["replace"].items():
+        for old, new in words.items():
+            if program.get(path, b"").count(old.encode()) != 1:
+                raise GaveUp("the backup program", f"{path} does not have {old!r} once: look at recipe.toml")
+            mended[path] = mended[path].replace(old.encode(), new.encode())
+    return mended
 
 
 def _members(source: bytes) -> dict[str, bytes]:

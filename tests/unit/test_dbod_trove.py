@@ -100,6 +100,7 @@ def test_a_replica_takes_after_its_source(home: Home) -> None:
     made = do(provider, Operation.REPLICATE, target="copy")
     assert made.outcome is Outcome.NATIVE, made.why
     assert fake.instances["i1"]["flavor"] == fake.instances["i0"]["flavor"]
+    assert home.secrets["dbod-copy.root"] == home.secrets["dbod-sales.root"]
 
 
 def test_a_backup_that_is_asked_for_again_by_the_same_job_is_the_same(home: Home) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pycdlib
 import pytest
 
-from lab.errors import BadFile, CommandFailed
+from lab.errors import BadFile, CommandFailed, GaveUp
 from lab.guest import backup, configdrive, datastores, disk, initrd
 from lab.guest.images import Image
 from lab.guest.key import content
@@ -185,6 +185,14 @@ def test_of_troves_source_only_the_backup_program_is_taken() -> None:
     assert backup._members(buffer.getvalue()) == {
         name: name.encode() for name in ("backup/main.py", "backup/drivers/postgres.py")
     }
+
+
+def test_the_backup_program_is_mended_where_it_must_be() -> None:
+    (path, words), *_ = backup._recipe()["replace"].items()
+    mended = backup._mended({path: " ".join(words).encode(), "backup/main.py": b"same"})
+    assert mended == {path: " ".join(words.values()).encode(), "backup/main.py": b"same"}
+    with pytest.raises(GaveUp, match="does not have"):
+        backup._mended({path: b"another release"})
 
 
 def test_the_backup_program_is_pinned_and_its_image_named_after_it() -> None:
