@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
 
 from lab import waits
@@ -144,7 +145,13 @@ class Trove:
         return self._call("GET", path)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        response = self._api.request(path, method, json=body) if body else self._api.request(path, method)
+        response = self._asked(method, path, body)
         if response.status_code >= 400:
             raise GaveUp(f"Trove's answer to {method} {path}", f"{response.status_code} {response.text[:300]}")
         return response.json() if response.content else {}
+
+    def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        try:
+            return self._api.request(path, method, json=body) if body else self._api.request(path, method)
+        except ClientException as error:  # a service that is restarting
+            raise GaveUp(f"Trove's answer to {method} {path}", str(error)) from error

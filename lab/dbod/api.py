@@ -127,7 +127,7 @@ class Api(Trove):
         return "".join(store.download_object(name, container).decode("utf-8", "replace") for name in names)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        response = self._api.request(path, method, json=body) if body else self._api.request(path, method)
+        response = self._asked(method, path, body)
         if response.status_code in REFUSALS:
             raise Refused(f"Trove refuses: {_words(response)}", "Mend what it names; nothing was changed.")
         if response.status_code >= 400:

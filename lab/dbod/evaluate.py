@@ -95,7 +95,7 @@ def _provider(
         if isinstance(provider, DockerHost):
             rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
     finally:
-        _remove(provider, rows)
+        _remove(provider, wanted, rows)
 
 
 def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> bool:
@@ -183,7 +183,7 @@ def _row(tried: Trial, one: Scenario) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _remove(provider: Provider, rows: Rows) -> None:
+def _remove(provider: Provider, engines: Sequence[str], rows: Rows) -> None:
     """Take away what the evaluation made, what a failed scenario left, too; what cannot go is a row."""
     if isinstance(provider, DockerHost | Shared):
         owner = provider if isinstance(provider, DockerHost) else provider.host
@@ -196,7 +196,8 @@ def _remove(provider: Provider, rows: Rows) -> None:
         rows.add("left", provider=provider.name, instance="whatever there is", why=error.cause)
         return
     # the longest first: a replica before its master
-    for name in sorted((one["name"] for one in listed if one["name"].startswith("ev_")), key=len, reverse=True):
+    ours = tuple(f"ev_{engine}" for engine in engines)
+    for name in sorted((one["name"] for one in listed if one["name"].startswith(ours)), key=len, reverse=True):
         try:
             jobs.value(provider, Operation.DESTROY, name)
         except LabError as error:
