@@ -126,11 +126,20 @@ class SpawnTestCase(DriverTestCase):
     def test_system_waits_for_its_last_interface(self):
         self.spawn(self.instance(**{"docker:profile": "system"}), [port(1), port(2)])
         asked = self.daemon.requests_to("/containers/create")
-        self.assertEqual(["ALL"], asked["HostConfig"]["CapAdd"])
+        self.assertEqual(host.capabilities(), asked["HostConfig"]["CapAdd"])
         self.assertEqual([], asked["HostConfig"]["MaskedPaths"])
         self.assertEqual("eth1", asked["Entrypoint"][-1])
         self.assertEqual(["/sbin/init"], asked["Cmd"])
         self.assertEqual("SIGRTMIN+3", asked["StopSignal"])
+
+    def test_capabilities_that_the_host_itself_lacks_are_not_asked_for(self):
+        status = os.path.join(self.path, "status")
+        for bounding, missing in ((0x3FFEFFFFFF, {"SYS_RESOURCE"}), (0x1FFFFFFFFFF, set())):
+            with open(status, "w") as file:
+                file.write(f"Name:\tinit\nCapBnd:\t{bounding:016x}\nCapAmb:\t{0:016x}\n")
+            asked = host.capabilities(status)
+            self.assertEqual(38 - len(missing), len(asked))
+            self.assertEqual(missing, {"CHOWN", "SYS_ADMIN", "SYS_RESOURCE", "AUDIT_READ"} - set(asked))
 
     def test_profile_of_another_name_is_refused(self):
         with self.assertRaisesRegex(errors.NotSupported, "docker:profile=root"):

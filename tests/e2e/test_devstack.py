@@ -1,6 +1,6 @@
 """A whole lab by DevStack from a folder of git mirrors: ``LAB_GIT_MIRROR=DIR`` (what ./inv mirror sync made).
 
-About a quarter of an hour on two cores. ``LAB_RELEASE`` is another release than the newest.
+About half an hour on two cores. ``LAB_RELEASE`` and ``LAB_DISTRO`` name another release, another distribution.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ NAME = "e2e-ds"
 
 def wanted() -> list[str]:
     """What ``up`` is asked for."""
-    release = os.environ.get("LAB_RELEASE")
-    return [
-        "--installer=devstack",
-        f"--mirror={os.environ['LAB_GIT_MIRROR']}",
-        *([f"--release={release}"] if release else []),
-    ]
+    asked = {"mirror": "LAB_GIT_MIRROR", "release": "LAB_RELEASE", "distro": "LAB_DISTRO"}
+    given = {flag: os.environ[name] for flag, name in asked.items() if os.environ.get(name)}
+    return ["--installer=devstack", *(f"--{flag}={value}" for flag, value in given.items())]
 
 
 @pytest.fixture(scope="module")

@@ -348,6 +348,8 @@ def test_what_stack_sh_set_by_hand_is_kept_for_boots(tmp_path: Path) -> None:
         "iptables": 'echo "-P POSTROUTING ACCEPT"; echo "-A POSTROUTING -j DOCKER_POSTROUTING"; '
         'echo "-A POSTROUTING -s 172.24.4.0/24 -o eth0 -j MASQUERADE"',
         "systemctl": "echo systemctl $* >&2",
+        "ovn-nbctl": 'echo "ovn-nbctl $*" >&2; case "$*" in *type=snat) printf "nat1\\n\\nnat2\\n" ;; '
+        "create*) echo set1 ;; esac",
     }
     for name, body in tools.items():
         (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -357,6 +359,13 @@ def test_what_stack_sh_set_by_hand_is_kept_for_boots(tmp_path: Path) -> None:
     env = {"PATH": f"{stubs}:/usr/bin:/bin"}
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
     assert "enable --quiet trove-lab-network trove-lab-address" in done.stderr
+    # answers of guests to the machine keep their own address
+    assert done.stderr.splitlines()[-4:] == [
+        "ovn-nbctl create address_set name=lab_machine addresses=172.24.4.1",
+        "ovn-nbctl --bare --columns=_uuid find nat type=snat",
+        "ovn-nbctl set nat nat1 exempted_ext_ips=set1",
+        "ovn-nbctl set nat nat2 exempted_ext_ips=set1",
+    ]
     nat = "POSTROUTING -s 172.24.4.0/24 -o eth0 -j MASQUERADE"
     assert (etc / "network.sh").read_text().splitlines()[2:] == [
         "sysctl -q -w net.ipv4.ip_forward=1",

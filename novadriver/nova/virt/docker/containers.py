@@ -9,7 +9,7 @@ import requests.exceptions
 from nova import exception
 from nova.compute import power_state
 from nova.virt import hardware
-from nova.virt.docker import errors
+from nova.virt.docker import errors, host
 from nova.virt.docker.conf import CONF
 from oslo_utils import units
 
@@ -159,7 +159,7 @@ class Containers:
         hybrid = f"{CGROUPS}/unified"
         tree = hybrid if self.info().get("CgroupVersion") == "1" and os.path.isdir(hybrid) else CGROUPS
         return {
-            "cap_add": ["ALL"],
+            "cap_add": host.capabilities(),
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             "cgroupns": "host",
             "binds": {tree: {"bind": CGROUPS, "mode": "rw"}},
