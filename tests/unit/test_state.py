@@ -91,6 +91,16 @@ def test_the_lock_is_held_once_and_ends_with_its_process(tmp_path: Path) -> None
         pass
 
 
+def test_two_processes_of_a_lab_lose_no_secret_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    early, late = Secrets(path, "a"), Secrets(path, "a")
+    first, second = early["one"], late["two"]
+    assert json.loads(path.read_text()) == {"one": first, "two": second}
+    assert late["one"] == first
+    early.share("three", "one")
+    assert Secrets(path, "a")["three"] == first
+
+
 def test_secrets_are_random_alphanumeric_private_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "secrets.json"
     one, other = Secrets(path, "a"), Secrets(tmp_path / "other.json", "b")
