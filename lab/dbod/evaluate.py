@@ -190,10 +190,11 @@ def _remove(provider: Provider, engines: Sequence[str], rows: Rows) -> None:
         owner.remove_all()
         shutil.rmtree(owner.home.path)
         return
+    trial = _part(provider.name, engines[-1])
     try:
         listed = jobs.value(provider, Operation.LIST).value
     except LabError as error:
-        rows.add("left", provider=provider.name, instance="whatever there is", why=error.cause)
+        rows.add("left", trial=trial, provider=provider.name, instance="whatever there is", why=error.cause)
         return
     # the longest first: a replica before its master
     ours = tuple(f"ev_{engine}" for engine in engines)
@@ -201,7 +202,7 @@ def _remove(provider: Provider, engines: Sequence[str], rows: Rows) -> None:
         try:
             jobs.value(provider, Operation.DESTROY, name)
         except LabError as error:
-            rows.add("left", provider=provider.name, instance=name, why=error.cause)
+            rows.add("left", trial=trial, provider=provider.name, instance=name, why=error.cause)
 
 
 def _part(provider: str, engine: str) -> str:
