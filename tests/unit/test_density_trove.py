@@ -16,6 +16,7 @@ from lab.density import account, clouds, ladder, manifest, procfs, profile, summ
 from lab.density.arms import instances
 from lab.density.arms.base import Resident
 from lab.density.arms.instances import Instances
+from lab.density.clock import ENDLESS
 from lab.density.engine import MARIADB
 from lab.density.profile import TROVE
 from lab.density.trees import Process
@@ -182,7 +183,7 @@ def arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Instances, fak
     access, fake = faketrove.access(Home("one", tmp_path))
     cloud = SimpleNamespace(api=access.user, hypervisor="docker", flavor="small", network="net", patience=2)
     ground: Any = SimpleNamespace(
-        cloud=cloud, journal=SimpleNamespace(folder=tmp_path / "run1"), patience=2, dockers=None
+        cloud=cloud, journal=SimpleNamespace(folder=tmp_path / "run1"), patience=2, dockers=None, clock=ENDLESS
     )
     baked = SimpleNamespace(engine=mock.Mock(spec=MARIADB, port=3306, answers=lambda *_: True))
     baked.engine.name = "mariadb"

@@ -174,8 +174,8 @@ class Instances:
         with contextlib.suppress(TimedOut):
             waits.until(
                 # each look costs Trove a handful of Neutron's answers an instance
-                "the instances to answer", look, seconds=self._ground.patience, setting="--answer-seconds",
-                every=max(1.0, count / 2), transient=CLOUD,
+                "the instances to answer", look, seconds=max(1.0, min(self._cloud.patience, self._ground.clock.left)),
+                setting="database_timeout", every=max(1.0, count / 2), transient=CLOUD,
             )  # fmt: skip
         for known, at in began.items():
             done.setdefault(known, Start(names[known], monotonic() - at, count, "it was not ACTIVE in time"))
