@@ -65,7 +65,7 @@ TROVE = Profile(
     "trove", blocks=2, minutes=90, levels=(1, 2, 3, 4, 6, 8), machine_levels=(1, 2, 3, 4),
     idle_blocks=2, idle_seconds=30, load_blocks=0, window_seconds=10, settle_seconds=10, ksm_seconds=20,
     fit_blocks=0, knee_blocks=0, noise_blocks=0, knee_limit=0, machine_knee_limit=0,
-    slow_tops=(4, 4), alone_blocks=2, boot_seconds=60,
+    slow_tops=(3, 4), alone_blocks=2, boot_seconds=60,
 )  # fmt: skip
 """With an arm of Trove's, ladders alone: no budget can be enforced on a cloud's guests, and they get no load."""
 TROVE_QUICK = replace(TROVE, name="trove-quick", blocks=1, minutes=45)
