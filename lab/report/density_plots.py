@@ -19,6 +19,8 @@ _HUES = ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837", "#8c5
 COLOURS = dict(zip(arm_names.NAMES, _HUES, strict=True))
 PARTS = {
     "guest_ram": ("guest RAM", "#b2182b"),
+    "guest_rest": ("guest RAM: cache, once used", "#c9636b"),
+    "guest_kernel": ("the guest's kernel", "#d6604d"),
     "vmm": ("QEMU itself", "#ef8a62"),
     "database": ("database", "#2166ac"),
     "agent": ("Trove's guest agent", "#b8860b"),
@@ -33,8 +35,8 @@ PARTS = {
 }
 RESIDUAL = ("residual, unexplained", "#444444")
 ASIDE = {
-    CACHE: ("the emulator's translation cache, not counted", "#eeeeee"),
-    CLOUD: ("the cloud's own services meanwhile, not counted", "#dfe8d0"),
+    CACHE: ("QEMU's translation cache, not counted", "#eeeeee"),
+    CLOUD: ("the cloud's services, not counted", "#dfe8d0"),
 }
 PUBLISHED = (
     ("Boden 2014: memory per instance, KVM : Docker\n(15 MySQL, KSM on; no interval published)", 6.0, None, None),
@@ -94,7 +96,7 @@ class DensityPlots(Plots):
     def _account(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = new_axes(height=0.7 + 0.55 * len(arms))
+        figure, axes = new_axes(height=1.6 + 0.55 * len(arms))
         table = []
         seen: set[str] = set()
         for y, arm in enumerate(reversed(arms)):
@@ -102,7 +104,7 @@ class DensityPlots(Plots):
             slope, residual = arm.slope, arm.residual
             assert slope is not None
             assert residual is not None
-            parts = [(name, *PARTS[name], size) for name, size in arm.parts.items() if name not in APART]
+            parts = [(name, *PARTS[name], size) for name, size in _split(arm).items()]
             order = list(PARTS)
             parts.sort(key=lambda p: order.index(p[0]))
             parts.append(("residual", *RESIDUAL, slope.point - sum(p[3] for p in parts)))
@@ -266,6 +268,21 @@ class DensityPlots(Plots):
 def _blocks(rows: list[Row]) -> list[list[Row]]:
     blocks = sorted({r["block"] for r in rows})
     return [[r for r in rows if r["block"] == b] for b in blocks]
+
+
+def _split(arm: Arm) -> dict[str, float]:
+    """The parts that count; a guest's RAM by the guest's own account, where it was asked and has it to itself."""
+    parts = {name: size for name, size in arm.parts.items() if name not in APART}
+    inside = {name: size for name, size in arm.guest.items() if name in PARTS}
+    if not inside or "guest_ram" not in parts:
+        return parts
+    inside["guest_system"] = inside.get("guest_system", 0.0) + arm.guest["other_programs"]
+    inside["guest_kernel"] = arm.guest["kernel"]
+    rest = parts["guest_ram"] - sum(inside.values())
+    if rest < 0:  # clones share theirs
+        return parts
+    del parts["guest_ram"]
+    return {**parts, **inside, "guest_rest": rest}
 
 
 def _slope_label(arm: Arm) -> str:
