@@ -17,7 +17,6 @@ ON_THE_MACHINE = {
     "volumes": "docker volume ls -q",
     "interfaces": "ls /sys/class/net",
     "switch ports": "ovs-vsctl list-ports br-int",
-    "loop devices": "losetup -ln -O BACK-FILE",
     "files": "ls /var/lib/nova/instances",
 }
 
