@@ -178,12 +178,14 @@ def density_bench(
     objective: float = 0.0,
     answer_seconds: float = 300.0,
     out: str = "",
+    name: str | None = None,
     events: bool = False,
 ) -> None:
     """Measure how many databases fit, as VMs and as containers (--quick: at most 15 minutes, else 60).
 
     --budget: memory to fit databases into, as 2GiB; --objective: p95 in ms that databases must keep (0: twice what
-    one alone has); --answer-seconds: how long one may take to its first answer; --out: where, or what to go on with.
+    one alone has); --answer-seconds: how long one may take to its first answer; --out: where, or what to go on with;
+    --name: the lab that the arms trove-vm and trove-container are measured in.
     """
     from lab import show
     from lab.density import bench, profile
@@ -191,7 +193,8 @@ def density_bench(
 
     spec = profile.spec(cli.words(engine), cli.words(arms), budget, quick=quick, seed=seed,
                         objective_ms=objective, answer_seconds=answer_seconds)  # fmt: skip
-    show.line(str(density.report(bench.bench(spec, cli.folder(out, "density"), show.progress(events)))))
+    folder, lab = cli.folder(out, "density"), cli.lab_name(name)
+    show.line(str(density.report(bench.bench(spec, folder, show.progress(events), lab=lab))))
 
 
 @cli.task

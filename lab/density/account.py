@@ -91,7 +91,7 @@ def guests(resident: Resident) -> dict[str, int]:
         info = one.meminfo
         kernel = sum(info.get(f, 0) for f in ("Slab", "KernelStack", "PageTables", "Percpu"))
         cache = info.get("Cached", 0) + info.get("Buffers", 0) - info.get("Shmem", 0)
-        other = info["AnonPages"] + info.get("Shmem", 0) - one.database.held
+        other = info["AnonPages"] + info.get("Shmem", 0) - one.database.held - sum(one.parts.values())
         for name, size in (
             ("total", info["MemTotal"]),
             ("free", info["MemFree"]),
@@ -99,6 +99,7 @@ def guests(resident: Resident) -> dict[str, int]:
             ("other_programs", max(0, other)),
             ("page_cache", cache),
             ("kernel", kernel),
+            *one.parts.items(),
         ):
             total[name] = total.get(name, 0) + size
     return total

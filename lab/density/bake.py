@@ -191,8 +191,24 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
     )
     if engine.name == "postgresql":
         with engine.connect(Place(address, engine.port), password()) as cursor:
-            for statement in PGBENCH:
+            for statement in tables(engine):
                 cursor.execute(statement)
+
+
+def tables(engine: Engine) -> tuple[str, ...]:
+    """What fills the bench's empty database, said by its user: the same rows in every arm and on every host."""
+    if engine.name == "postgresql":
+        return PGBENCH
+    # sysbench's own table, filled by the server from a fixed rule; a database of Trove's has another character set
+    return (
+        f"""CREATE TABLE {DATABASE}.sbtest1 (
+            id INT NOT NULL AUTO_INCREMENT, k INT NOT NULL DEFAULT 0, c CHAR(120) NOT NULL DEFAULT '',
+            pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_1 (k)) ENGINE = InnoDB
+            CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_ai_ci""",
+        f"""INSERT INTO {DATABASE}.sbtest1 (k, c, pad)
+            SELECT 1 + CRC32(seq) % {MARIADB_ROWS}, LEFT(REPEAT(MD5(seq), 4), 119), LEFT(REPEAT(MD5(-seq), 2), 59)
+            FROM seq_1_to_{MARIADB_ROWS}""",
+    )
 
 
 def _statements(engine: Engine) -> list[str]:
@@ -201,17 +217,11 @@ def _statements(engine: Engine) -> list[str]:
             f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{password()}'",
             f"CREATE DATABASE {DATABASE} OWNER {USER}",
         ]
-    # sysbench's own table, filled by the server from a fixed rule: the same bytes on every host
     return [
         f"CREATE OR REPLACE USER {USER}@'%' IDENTIFIED BY '{password()}'",
         f"GRANT ALL ON *.* TO {USER}@'%'",
         f"CREATE OR REPLACE DATABASE {DATABASE}",
-        f"""CREATE TABLE {DATABASE}.sbtest1 (
-            id INT NOT NULL AUTO_INCREMENT, k INT NOT NULL DEFAULT 0, c CHAR(120) NOT NULL DEFAULT '',
-            pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_1 (k)) ENGINE = InnoDB""",
-        f"""INSERT INTO {DATABASE}.sbtest1 (k, c, pad)
-            SELECT 1 + CRC32(seq) % {MARIADB_ROWS}, LEFT(REPEAT(MD5(seq), 4), 119), LEFT(REPEAT(MD5(-seq), 2), 59)
-            FROM seq_1_to_{MARIADB_ROWS}""",
+        *tables(engine),
         "SET GLOBAL innodb_fast_shutdown = 0",
     ]
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from lab import host as lab_host
 from lab.density import arms, bake, engine, host, journal, ladder, manifest, searches
@@ -23,6 +24,9 @@ from lab.progress import Progress
 from lab.runs import rows
 from lab.runs.manifest import commit
 
+if TYPE_CHECKING:
+    from lab.density.clouds import Cloud
+
 STEP = "density"
 KINDS = {"ladder": ladder.run, "fit": searches.fit, "knee": searches.at_objective, "noise": searches.noise}
 TIME = "time limit"
@@ -32,23 +36,25 @@ LEAST_SHARE = 0.5
 """Of the time limit that measuring gets, however long preparing took (the first time: root file system, images)."""
 
 
-def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True) -> Path:
+def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True, lab: str = "") -> Path:
     """Run, or go on with, the bench in ``out``; the folder then holds manifest.json and rows.jsonl.
 
-    ``install``: whether missing tools may be installed.
+    ``install``: whether missing tools may be installed; ``lab``: where Trove's arms are measured.
 
     Raises: LabBusy (one density run a host), Interrupted (all finished trials are kept), MissingTools,
-    DockerUnusable, DiskFull, BadValue (the folder holds another run).
+    DockerUnusable, DiskFull, BadValue (the folder holds another run), Unsupported (an arm without its lab).
     """
     began = monotonic()
+    cloud = _cloud(spec, lab)
+    again = command(spec, out, lab if cloud else "")
     progress.started(STEP, "measuring databases as virtual machines and as containers")
     status = "failed"
     try:
         with bake.alone():
-            _run(spec, out, progress, install)
+            _run(spec, out, progress, install, cloud, again)
         status = "done"
     except (KeyboardInterrupt, Interrupted) as stop:
-        raise Interrupted(command(spec, out)) from stop
+        raise Interrupted(again) from stop
     finally:
         progress.finished(STEP, status, monotonic() - began)
     return out
@@ -79,11 +85,12 @@ def _rank(trial: Trial, profile: Profile) -> int:
     return 1 if trial.arm in ("container", "shared") else 4
 
 
-def command(spec: Spec, out: Path) -> str:
+def command(spec: Spec, out: Path, lab: str = "") -> str:
     """The command line that repeats or resumes a run."""
     words = ["./inv", "density-bench", f"--engine={','.join(spec.engines)}", f"--arms={','.join(spec.arms)}"]
     words += [f"--budget={spec.budget}", f"--seed={spec.seed}", f"--out={out}"]
-    words += ["--quick"] if spec.profile.name == "quick" else []
+    words += ["--quick"] if spec.profile.name.endswith("quick") else []
+    words += [f"--name={lab}"] if lab else []
     words += [f"--objective={spec.objective_ms:g}"] if spec.objective_ms else []
     return shlex.join(words)
 
@@ -97,7 +104,16 @@ def _kinds(profile: Profile, block: int) -> Iterable[str]:
             yield kind
 
 
-def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
+def _cloud(spec: Spec, lab: str) -> Cloud | None:
+    """The lab of Trove's arms, where any is asked for. Raises: Unsupported."""
+    if not set(arms.TROVE) & set(spec.arms):
+        return None
+    from lab.density import clouds  # the other arms need no OpenStack
+
+    return clouds.of(spec.arms, lab)
+
+
+def _run(spec: Spec, out: Path, progress: Progress, install: bool, cloud: Cloud | None, again: str) -> None:
     def note(text: str) -> None:
         progress.note(STEP, text)
 
@@ -117,13 +133,13 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool) -> None:
         if machines:
             arms.prepare(machines, spec.arms, baked.values())
         out.mkdir(parents=True, exist_ok=True)
-        manifest.settle(out, manifest.make(spec, dockers, machines, list(baked.values()), command(spec, out)))
+        manifest.settle(out, manifest.make(spec, dockers, machines, list(baked.values()), again, cloud))
         known = rows.read(out) if (out / rows.FILE).exists() else []
         work = rows.Rows(out)
         spent = monotonic() - began
         work.add("prepared", seconds=round(spent, 1), commit=commit())
         clock = Clock.after(max(limit - MARGIN_SECONDS - spent, limit * LEAST_SHARE))
-        bench = Bench(spec, Ground(dockers, record, machines, spec.answer_seconds, clock), work, note)
+        bench = Bench(spec, Ground(dockers, record, machines, spec.answer_seconds, clock, cloud), work, note)
         _all(bench, baked, rows.of(known, "trial"))
     finally:
         journal.clean(record, dockers)

@@ -123,15 +123,23 @@ class Engine:
         """Version, settings and data as the running server tells them, hashed: must be equal in every arm."""
         with self.connect(place, password) as cursor:
             cursor.execute("SELECT VERSION()")
-            version = str(cursor.fetchone()[0])
-            cursor.execute(self.settings)
-            settings = sorted(
-                (str(k).lower(), str(v)) for k, v in cursor.fetchall() if str(k).lower() not in self.own
-            )
+            # "-log" says that the server keeps a log, not which server it is
+            version = str(cursor.fetchone()[0]).removesuffix("-log")
+            settings = sorted(self._told(cursor).items())
             cursor.execute(self.checksum)
             data = str(cursor.fetchone()[-1])
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
         return {"version": version, "settings": digest, "data": data}
+
+    def values(self, place: Place, password: str) -> dict[str, str]:
+        """Every setting as the running server has it. Raises: TRANSIENT."""
+        with self.connect(place, password) as cursor:
+            return self._told(cursor)
+
+    def _told(self, cursor: Any) -> dict[str, str]:
+        cursor.execute(self.settings)
+        told = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+        return {name: value for name, value in told.items() if name not in self.own}
 
 
 MARIADB = Engine(

@@ -36,6 +36,8 @@ def run(stage: Stage) -> None:
                 arm.remove(known - level)
             if number == 0:
                 stage.row("identity", **stage.baked.engine.fingerprint(arm.places()[0], password()))
+                if trial.block == 0:
+                    stage.row("settings", values=stage.baked.engine.values(arm.places()[0], password()))
             settled = stage.settle(arm, fresh=level > known)
             if trial.block < profile.idle_blocks and level == top:
                 _idle(stage, arm, level)
@@ -54,8 +56,11 @@ def order(profile: Profile, arm: str, block: int, *, slow: bool) -> tuple[int, .
     Upwards for containers and the shared server, which gives no memory back. Downwards from all at once where a start
     (machines) or the wait until merging has settled takes long; in the first ``alone_blocks`` one starts before them,
     alone. ``slow`` machines climb as high as ``slow_tops`` says for the block: every level is visited, not by each.
+    Trove's containers take turns: a cloud's own growth over time then counts once for and once against them.
     """
-    if arm not in arms.MACHINES:
+    if arm == "trove-container":
+        levels, downwards = profile.levels, block % 2 == 1
+    elif arm not in arms.MACHINES and arm not in arms.TROVE:
         levels, downwards = profile.levels, arm == "container-ksm"
     else:
         levels, downwards = profile.machine_levels, True
@@ -64,12 +69,15 @@ def order(profile: Profile, arm: str, block: int, *, slow: bool) -> tuple[int, .
     if slow:
         levels = tuple(n for n in levels if n <= profile.slow_tops[block % len(profile.slow_tops)])
     first, *more = levels
-    return (first, *reversed(more)) if block < profile.alone_blocks else tuple(reversed(levels))
+    alone = block < profile.alone_blocks and arm != "trove-container"
+    return (first, *reversed(more)) if alone else tuple(reversed(levels))
 
 
 def _slow(stage: Stage) -> bool:
-    machines = stage.bench.ground.machines
-    return stage.trial.arm == "vm" and machines is not None and machines.emulated
+    ground = stage.bench.ground
+    if stage.trial.arm == "trove-vm":
+        return ground.cloud is not None and ground.cloud.hypervisor == "qemu"
+    return stage.trial.arm == "vm" and ground.machines is not None and ground.machines.emulated
 
 
 def _memory(

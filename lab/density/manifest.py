@@ -7,10 +7,11 @@ import platform
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import process
 from lab.density import cgroup, host, procfs
+from lab.density.arms import TROVE
 from lab.density.bake import Baked
 from lab.density.dockers import Dockers
 from lab.density.machine import CLONE, LEAN, NAIVE, Machines
@@ -20,10 +21,20 @@ from lab.errors import BadValue
 from lab.runs.manifest import FILE, commit, read
 from lab.state import write_atomically
 
+if TYPE_CHECKING:
+    from lab.density.clouds import Cloud
+
 TOOLS = {PROGRAM: "--version", "pgbench": "--version", "sysbench": "--version"}
 
 
-def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Baked], command: str) -> dict[str, Any]:
+def make(
+    spec: Spec,
+    dockers: Dockers,
+    machines: Machines | None,
+    baked: list[Baked],
+    command: str,
+    cloud: Cloud | None = None,
+) -> dict[str, Any]:
     """The manifest as plain values."""
     return {
         "version": 1,
@@ -60,6 +71,7 @@ def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Ba
             k.name: {"memory_mib": k.memory, "cpus": k.cpus, "machine": k.machine, "ram": k.ram}
             for k in (NAIVE, LEAN, CLONE)
         },
+        "labs": {arm: cloud.as_dict() for arm in spec.arms if arm in TROVE} if cloud else {},
         "guest_kernel": machines.kit.release if machines else None,
         "engines": {
             b.engine.name: {"image": b.engine.image, "tag": b.tag, "hashes": b.hashes, "config": b.engine.config}
@@ -70,15 +82,30 @@ def make(spec: Spec, dockers: Dockers, machines: Machines | None, baked: list[Ba
 
 
 def settle(folder: Path, fresh: dict[str, Any]) -> bool:
-    """Write a new run's manifest; True if the folder holds the same run already. Raises: BadValue, BadFile."""
+    """Write a new run's manifest; True if the folder holds the same run already. Raises: BadValue, BadFile.
+
+    The same run may come with other arms: they join those that are there.
+    """
     path = folder / FILE
     if not path.exists():
         write_atomically(path, json.dumps(fresh, indent=1))
         return False
     old = read(folder)
+    new = json.loads(json.dumps(fresh))
+    more = [arm for arm in new["spec"]["arms"] if arm not in old["spec"]["arms"]]
+    new["spec"]["arms"] = old["spec"]["arms"] + more
+    old["spec"]["arms"] = new["spec"]["arms"]
+    # only where machines are among the arms was the accelerator looked at
+    new["accelerator"] = new["accelerator"] or old["accelerator"]
+    old["accelerator"] = old["accelerator"] or new["accelerator"]
     for part in ("spec", "engines", "accelerator"):
-        if json.loads(json.dumps(fresh[part])) != old.get(part):
+        if new[part] != old.get(part):
             raise BadValue("out", str(folder), f"a new folder: this one holds a run with another {part}", "--out")
+    if more:
+        old["labs"] = {**old.get("labs", {}), **new.get("labs", {})}
+        old["guest_kernel"] = old.get("guest_kernel") or new.get("guest_kernel")
+        old["command"] += "\n" + new["command"]
+        write_atomically(path, json.dumps(old, indent=1))
     return True
 
 

@@ -80,14 +80,16 @@ def plan(
 ) -> list[Planned]:
     """Plan ``fleet`` (``dbod`` or a JSON file) on equal hosts (``memory=256GiB,cpus=64``) for each arm measured.
 
-    Footprints are the slopes in the bench folders ``results``, the last one's where an engine is in several.
+    Footprints are the slopes in the bench folders ``results``; of several the one with the most blocks.
     Raises: BadFile, BadValue, Unsupported.
     """
     kinds = load(fleet)
     size = parse_host(host)
     told = summary.Summary({}, [], True, 0)
     for folder in results:
-        told.arms.update(summary.summarise(rows.read(folder)).arms)
+        for name, arm in summary.summarise(rows.read(folder)).arms.items():
+            if name not in told.arms or len(arm.accounts) > len(told.arms[name].accounts):
+                told.arms[name] = arm
     measured = list(dict.fromkeys(arm for _, arm in told.arms))
     if unknown := [a for a in arms if a not in measured]:
         raise Unsupported(f"There is no measurement of {unknown[0]!r}.", f"There are {', '.join(measured)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.density import arms, engine
@@ -61,6 +61,14 @@ FULL = Profile(
     fit_blocks=1, knee_blocks=1, noise_blocks=1, knee_limit=48, machine_knee_limit=2,
     slow_tops=(2, 2, 6, 2, 2, 2, 2, 2, 2, 2), alone_blocks=1, boot_seconds=60,
 )  # fmt: skip
+TROVE = Profile(
+    "trove", blocks=2, minutes=90, levels=(1, 2, 3, 4, 6, 8), machine_levels=(1, 2, 3, 4),
+    idle_blocks=2, idle_seconds=30, load_blocks=0, window_seconds=10, settle_seconds=10, ksm_seconds=20,
+    fit_blocks=0, knee_blocks=0, noise_blocks=0, knee_limit=0, machine_knee_limit=0,
+    slow_tops=(3, 4), alone_blocks=2, boot_seconds=60,
+)  # fmt: skip
+"""With an arm of Trove's, ladders alone: no budget can be enforced on a cloud's guests, and they get no load."""
+TROVE_QUICK = replace(TROVE, name="trove-quick", blocks=1, minutes=45)
 
 
 @dataclass(frozen=True)
@@ -90,9 +98,14 @@ def spec(
     objective_ms: float = 0.0,
     answer_seconds: float = 300.0,
 ) -> Spec:
-    """Check what was asked for; no arms: all; no budget: 1 GiB (``quick``) or 2. Raises: Unsupported, BadValue."""
-    profile = QUICK if quick else FULL
-    arm_names, budget = arm_names or arms.NAMES, budget or ("1GiB" if quick else "2GiB")
+    """Check what was asked for; no arms: all that need no lab; no budget: 1 GiB (``quick``) or 2.
+
+    Raises: Unsupported, BadValue.
+    """
+    arm_names = arm_names or arms.BARE
+    slow = bool(set(arms.TROVE) & set(arm_names))
+    profile = (TROVE_QUICK if quick else TROVE) if slow else (QUICK if quick else FULL)
+    budget = budget or ("1GiB" if quick else "2GiB")
     engine.named(engines)
     if not engines:
         raise BadValue("engine", "", "at least one", "--engine")

@@ -161,18 +161,19 @@ def ask(link: socket.socket) -> str | None:
     return None
 
 
-def parts(pid: int, kind: Kind, root: Path = procfs.PROC) -> tuple[dict[str, int], int]:
+def parts(pid: int, memory: int, cache: int, root: Path = procfs.PROC) -> tuple[dict[str, int], int]:
     """A machine's memory by part, in bytes: guest RAM, TCG's cache, QEMU's own; and its mapped files apart.
 
+    ``memory`` (the guest's) and ``cache`` (TCG's limit) are in MiB.
     The guest's RAM is the one mapping of its size (QEMU gives it no name).
     """
     found = {"guest_ram": 0, "tcg_cache": 0, "vmm": 0}
     files = 0
     held = procfs.share(pid, root) or procfs.Share()
     for one in procfs.mappings(pid, root):
-        if one.size >= kind.memory * MIB and one.perms.startswith("rw") and found["guest_ram"] == 0:
+        if one.size >= memory * MIB and one.perms.startswith("rw") and found["guest_ram"] == 0:
             found["guest_ram"] = one.pss
-        elif "x" in one.perms and "w" in one.perms and one.size <= 2 * kind.cache * MIB:
+        elif "x" in one.perms and "w" in one.perms and one.size <= 2 * cache * MIB:
             found["tcg_cache"] += one.pss
     files = held.file
     found["vmm"] = max(0, held.held - found["guest_ram"] - found["tcg_cache"])

@@ -106,7 +106,8 @@ class Stage:
         self.bench.ground.clock.check()
         calm = merged = True
         if fresh:
-            calm = self.trial.arm not in arms.MACHINES or host.calm(arm.pids, profile.boot_seconds)
+            boots = self.trial.arm in arms.MACHINES or self.trial.arm == "trove-vm"
+            calm = not boots or host.calm(arm.pids, profile.boot_seconds)
             merged = not arm.merging or ksm.settle(profile.ksm_seconds)
         return host.rest(profile.settle_seconds) and calm and merged
 

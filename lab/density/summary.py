@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.density import account, stats
 from lab.density.account import Account
+from lab.density.arms import TROVE
 from lab.density.stats import Estimate
 from lab.runs.rows import Row, finished, of
 
@@ -17,7 +18,13 @@ STATE = "dropped"
 """The state of the headline: after the page cache was emptied, so that who read a file first does not matter."""
 REFERENCE = "container"
 CACHE = "tcg_cache"
-"""The part that only an emulated machine has: measured, shown, and counted in no cost or ratio."""
+"""The part that only an emulated machine has."""
+CLOUD = "cloud"
+"""The services of the cloud that Trove's arms live in: they grow with time and with what they are asked."""
+APART = (CACHE, CLOUD)
+"""Parts that are measured, shown, and counted in no cost or ratio."""
+OWN_SETTINGS = ("shared", *TROVE)
+"""Arms whose settings differ by their nature: a larger pool, Trove's own template."""
 Name = tuple[str, str]
 """(engine, arm)."""
 
@@ -42,6 +49,8 @@ class Arm:
     """Bytes per machine by the guests' own account, mean over blocks."""
     alone: list[float] = field(default_factory=list)
     together: list[float] = field(default_factory=list)
+    active: list[float] = field(default_factory=list)
+    """Seconds until Trove called an instance ACTIVE that was asked for alone."""
     fit: list[Row] = field(default_factory=list)
     knee: list[Row] = field(default_factory=list)
     noise: dict[str, list[float]] = field(default_factory=dict)
@@ -52,12 +61,12 @@ class Arm:
 
     @property
     def slopes(self) -> dict[int, float]:
-        """By block: bytes of host memory for one more database, without an emulator's translation cache."""
-        return {block: a.slope - a.parts.get(CACHE, 0.0) for block, a in self.accounts.items()}
+        """By block: bytes of host memory for one more database, without the parts that are apart."""
+        return {block: a.slope - sum(a.parts.get(part, 0.0) for part in APART) for block, a in self.accounts.items()}
 
     @property
     def slope(self) -> Estimate | None:
-        """Bytes of host memory for one more database, without an emulator's translation cache."""
+        """Bytes of host memory for one more database, without the parts that are apart."""
         return stats.mean(list(self.slopes.values())) if self.accounts else None
 
     @property
@@ -103,6 +112,8 @@ class Summary:
     """Whether version, settings (but for the shared server's) and data were the same, by the servers' own word."""
     stopped: int
     """Trials that the time limit left undone."""
+    settings: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    """By engine: settings that differ between arms, each arm's value as its server told it."""
 
 
 def summarise(rows: list[Row]) -> Summary:
@@ -123,14 +134,26 @@ def summarise(rows: list[Row]) -> Summary:
         arm.fit, arm.knee = of(mine, "fit"), of(mine, "knee")
         for phase in ("quiet", "noisy"):
             arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
-    return Summary(arms, list(_ratios(arms)), _same(of(rows, "identity")), _undone(rows))
+    differ = _differ(of(rows, "settings"))
+    return Summary(arms, list(_ratios(arms)), _same(of(rows, "identity")), _undone(rows), differ)
 
 
 def _same(identities: list[Row]) -> bool:
-    """Whether version and data are equal in every arm, and settings in those with a pool of one database's size."""
+    """Whether version and data are equal in every arm, and settings in those whose settings are the bench's."""
     whole = {(r["engine"], r["version"], r["data"]) for r in identities}
-    settings = {(r["engine"], r["settings"]) for r in identities if r["arm"] != "shared"}
+    settings = {(r["engine"], r["settings"]) for r in identities if r["arm"] not in OWN_SETTINGS}
     return all(len(seen) == len({one[0] for one in seen}) for seen in (whole, settings))
+
+
+def _differ(told: list[Row]) -> dict[str, dict[str, dict[str, str]]]:
+    """By engine and setting what the arms' servers have, where that is not the same in all."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for engine in sorted({r["engine"] for r in told}):
+        arms = {r["arm"]: r["values"] for r in told if r["engine"] == engine}
+        names = sorted({name for values in arms.values() for name in values})
+        each = {name: {arm: values.get(name, "–") for arm, values in arms.items()} for name in names}
+        found[engine] = {name: values for name, values in each.items() if len(set(values.values())) > 1}
+    return found
 
 
 def _undone(rows: list[Row]) -> int:
@@ -165,10 +188,11 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
 
 
 def _lost(ladder: list[Row], row: Row) -> int:
-    """What the host lost since level 0, without other programs' memory and the emulator's cache; bytes."""
+    """What the host lost since level 0, without other programs' memory and the parts that are apart; bytes."""
     zero = next(r for r in ladder if r["level"] == 0)
     foreign = account.others(row) - account.others(zero)
-    return int(account.available(zero) - account.available(row) - foreign - row["parts"].get(CACHE, 0))
+    apart = sum(row["parts"].get(part, 0) - zero["parts"].get(part, 0) for part in APART)
+    return int(account.available(zero) - account.available(row) - foreign - apart)
 
 
 def _times(arm: Arm, rows: list[Row]) -> None:
@@ -176,6 +200,8 @@ def _times(arm: Arm, rows: list[Row]) -> None:
         # those of the enforced budget have a phase: memory was scarce by intent
         if not row["error"] and "phase" not in row:
             (arm.alone if row["together"] == 1 else arm.together).append(row["seconds"])
+            if row["together"] == 1 and row.get("active") is not None:
+                arm.active.append(row["active"])
 
 
 def _ratios(arms: dict[Name, Arm]) -> Iterable[Ratio]:
@@ -215,6 +241,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
     return {
         "same_version_settings_and_data": told.same,
         "trials_left_by_the_time_limit": told.stopped,
+        "settings_that_differ": told.settings,
         "arms": [
             {
                 "engine": a.engine,
@@ -222,6 +249,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "emulated": a.emulated,
                 "bytes_per_database": plain(a.slope),
                 "bytes_of_the_emulators_cache": a.parts.get(CACHE, 0.0),
+                "bytes_of_the_clouds_services": a.parts.get(CLOUD, 0.0),
                 "residual_share": plain(a.residual),
                 "bytes_that_other_programs_took": plain(a.others),
                 "parts": a.parts,
@@ -231,6 +259,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "guest": a.guest,
                 "idle_cpu_seconds_per_minute": plain(stats.mean(list(a.idle.values()))) if a.idle else None,
                 "first_query_seconds_alone": median(a.alone) if a.alone else None,
+                "active_seconds_alone": median(a.active) if a.active else None,
                 "first_query_seconds_together": median(a.together) if a.together else None,
                 "fits_budget": [{k: r[k] for k in ("n", "budget", "confirmed", "capped")} for r in a.fit],
                 "knee": [{k: r[k] for k in ("n", "objective_ms", "rate", "confirmed", "capped")} for r in a.knee],

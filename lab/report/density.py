@@ -24,6 +24,13 @@ MIB = 1024**2
 HOSTS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 CORES_PER_GIB = 0.25
 """Hosts of the plan plot have one core for 4 GiB, so that memory decides."""
+INSIDE = (
+    ("database", "database"), ("agent", "Trove's guest agent"), ("guest_docker", "the guest's own Docker"),
+    ("shims", "containerd shims"), ("guest_system", "systemd and the guest's services"),
+    ("other_programs", "programs that are not known apart"), ("kernel", "the guest's kernel"),
+    ("page_cache", "page cache"), ("free", "free"), ("total", "in all, as the guest sees it"),
+)  # fmt: skip
+"""Parts of a guest by its own account, in the order of the page."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -59,6 +66,8 @@ def report(folder: Path) -> Path:
         told=told,
         engines=engines,
         plots=plots.made,
+        inside={e: {a.arm: a.guest for (of, _), a in told.arms.items() if of == e and a.guest} for e in engines},
+        parts_inside=INSIDE,
         answer={engine: answer(engine, told, told_by) for engine in engines},
         hosts=hosts,
         trials=sum(a.trials for a in told.arms.values()),

@@ -10,16 +10,22 @@ from matplotlib.ticker import MaxNLocator
 from lab.density import arms as arm_names
 from lab.density import stats
 from lab.density.plan import Planned
-from lab.density.summary import CACHE, Arm, Ratio, Summary
+from lab.density.summary import APART, CACHE, CLOUD, Arm, Ratio, Summary
 from lab.report.plots import Plots, new_axes, plain
 from lab.runs.rows import Row, of
 
 MIB = 1024 * 1024
-COLOURS = dict(zip(arm_names.NAMES, ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837"), strict=True))
+_HUES = ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837", "#8c510a", "#01665e")
+COLOURS = dict(zip(arm_names.NAMES, _HUES, strict=True))
 PARTS = {
     "guest_ram": ("guest RAM", "#b2182b"),
+    "guest_rest": ("guest RAM: cache, once used", "#c9636b"),
+    "guest_kernel": ("the guest's kernel", "#d6604d"),
     "vmm": ("QEMU itself", "#ef8a62"),
     "database": ("database", "#2166ac"),
+    "agent": ("Trove's guest agent", "#b8860b"),
+    "guest_docker": ("the guest's own Docker", "#35978f"),
+    "guest_system": ("systemd and the guest's services", "#80cdc1"),
     "shims": ("containerd shims", "#67a9cf"),
     "daemons": ("Docker daemons' growth", "#d1e5f0"),
     "page_tables": ("page tables", "#762a83"),
@@ -28,7 +34,10 @@ PARTS = {
     "percpu": ("per-CPU", "#e7d4e8"),
 }
 RESIDUAL = ("residual, unexplained", "#444444")
-EMULATOR = ("the emulator's translation cache, not counted", "#eeeeee")
+ASIDE = {
+    CACHE: ("QEMU's translation cache, not counted", "#eeeeee"),
+    CLOUD: ("the cloud's services, not counted", "#dfe8d0"),
+}
 PUBLISHED = (
     ("Boden 2014: memory per instance, KVM : Docker\n(15 MySQL, KSM on; no interval published)", 6.0, None, None),
     (
@@ -87,7 +96,7 @@ class DensityPlots(Plots):
     def _account(self, engine: str, arms: list[Arm]) -> None:
         if not arms:
             return
-        figure, axes = new_axes(height=0.7 + 0.55 * len(arms))
+        figure, axes = new_axes(height=1.6 + 0.55 * len(arms))
         table = []
         seen: set[str] = set()
         for y, arm in enumerate(reversed(arms)):
@@ -95,7 +104,7 @@ class DensityPlots(Plots):
             slope, residual = arm.slope, arm.residual
             assert slope is not None
             assert residual is not None
-            parts = [(name, *PARTS[name], size) for name, size in arm.parts.items() if name != CACHE]
+            parts = [(name, *PARTS[name], size) for name, size in _split(arm).items()]
             order = list(PARTS)
             parts.sort(key=lambda p: order.index(p[0]))
             parts.append(("residual", *RESIDUAL, slope.point - sum(p[3] for p in parts)))
@@ -106,20 +115,20 @@ class DensityPlots(Plots):
                 axes.barh(y, size / MIB, left=left, color=colour, height=0.62, label=None if name in seen else text)
                 seen.add(name)
                 left += size / MIB
-            if cache := arm.parts.get(CACHE, 0.0):
-                text, colour = EMULATOR
-                axes.barh(y, cache / MIB, left=left, color=colour, edgecolor="#999999", hatch="////", height=0.62,
-                          label=None if CACHE in seen else text)  # fmt: skip
-                table.append((arm.arm, CACHE, round(cache)))
-                seen.add(CACHE)
-                left += cache / MIB
+            for name, (text, colour) in ASIDE.items():
+                if size := arm.parts.get(name, 0.0):
+                    table.append((arm.arm, name, round(size)))
+                    axes.barh(y, max(0.0, size) / MIB, left=left, color=colour, edgecolor="#999999", hatch="////",
+                              height=0.62, label=None if name in seen else text)  # fmt: skip
+                    seen.add(name)
+                    left += max(0.0, size) / MIB
             axes.text(left, y, f"  {slope.point / MIB:.0f} MiB, residual {residual.point:+.1%}", va="center")
         axes.set_yticks(range(len(arms)), [a.arm for a in reversed(arms)])
         axes.set(xlabel="MiB of host memory for one more database", xlim=(0, axes.get_xlim()[1] * 1.35))
         axes.grid(visible=False, axis="y")
         axes.set_title(f"The closed account, {engine}", loc="left")
         known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        texts = [text for text, _ in (*PARTS.values(), RESIDUAL, EMULATOR) if text in known]
+        texts = [text for text, _ in (*PARTS.values(), RESIDUAL, *ASIDE.values()) if text in known]
         figure.legend(
             [known[t] for t in texts], texts, loc="outside lower center", ncols=3, frameon=False, fontsize=9
         )
@@ -259,6 +268,21 @@ class DensityPlots(Plots):
 def _blocks(rows: list[Row]) -> list[list[Row]]:
     blocks = sorted({r["block"] for r in rows})
     return [[r for r in rows if r["block"] == b] for b in blocks]
+
+
+def _split(arm: Arm) -> dict[str, float]:
+    """The parts that count; a guest's RAM by the guest's own account, where it was asked and has it to itself."""
+    parts = {name: size for name, size in arm.parts.items() if name not in APART}
+    inside = {name: size for name, size in arm.guest.items() if name in PARTS}
+    if not inside or "guest_ram" not in parts:
+        return parts
+    inside["guest_system"] = inside.get("guest_system", 0.0) + arm.guest["other_programs"]
+    inside["guest_kernel"] = arm.guest["kernel"]
+    rest = parts["guest_ram"] - sum(inside.values())
+    if rest < 0:  # clones share theirs
+        return parts
+    del parts["guest_ram"]
+    return {**parts, **inside, "guest_rest": rest}
 
 
 def _slope_label(arm: Arm) -> str:

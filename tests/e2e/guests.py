@@ -16,7 +16,10 @@ SECONDS = 120
 
 
 class Guest(contextlib.ExitStack):
-    """``group`` is its only security group, closed at first; ``address`` the one on the private network."""
+    """``group`` is its only security group, closed at first; ``address`` the one on the private network.
+
+    ``server`` is Nova's id of it.
+    """
 
     def __init__(self, name: str, lab: str) -> None:
         super().__init__()
@@ -46,6 +49,7 @@ class Guest(contextlib.ExitStack):
             networks=[{"port": self.port}],
             user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),
         )
+        self.server = str(server.id)
         undo.callback(compute.wait_for_delete, server, interval=1, wait=SECONDS)
         undo.callback(compute.delete_server, server)
         waits.until("the guest's report", lambda: smoke.REPORT.search(self._console(server.id)), seconds=SECONDS,

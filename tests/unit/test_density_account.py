@@ -82,7 +82,7 @@ def test_processes_are_summed_and_a_gone_one_is_nothing(proc: Path) -> None:
 
 
 def test_a_machine_is_split_into_its_parts(proc: Path) -> None:
-    parts, files = qemu.parts(7, LEAN, proc)
+    parts, files = qemu.parts(7, LEAN.memory, LEAN.cache, proc)
     assert parts == {"guest_ram": 150000 * 1024, "tcg_cache": 30000 * 1024, "vmm": 4000 * 1024}
     assert files == 512 * 1024
 

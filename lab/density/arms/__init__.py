@@ -14,7 +14,10 @@ from lab.density.cgroup import Budget
 from lab.density.machine import Machines
 from lab.errors import Unsupported
 
-NAMES = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
+BARE = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
+TROVE = {"trove-vm": ("qemu", "kvm"), "trove-container": ("docker",)}
+"""Arms that are instances of a running lab, each with the hypervisors that it is about."""
+NAMES = (*BARE, *TROVE)
 MACHINES = frozenset(KINDS)
 
 
@@ -38,6 +41,10 @@ def prepare(machines: Machines, names: Sequence[str], baked: Iterable[Baked]) ->
 
 def make(name: str, ground: Ground, baked: Baked, budget: Budget) -> Arm:
     """A fresh arm."""
+    if name in TROVE:
+        from lab.density.arms.instances import Instances  # the other arms need no OpenStack
+
+        return Instances(name, ground, baked)
     if name in MACHINES:
         return VirtualMachines(name, ground, baked, budget)
     if name == "shared":

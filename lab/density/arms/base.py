@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lab import waits
 from lab.density.bake import Baked, password
@@ -18,6 +18,9 @@ from lab.density.machine import Machines
 from lab.density.procfs import Share
 from lab.errors import GaveUp, LabError, TimedOut
 
+if TYPE_CHECKING:
+    from lab.density.clouds import Cloud
+
 ANSWER_EVERY = 0.05
 MOST_AT_ONCE = 16
 SETTING = "--answer-seconds"
@@ -25,20 +28,25 @@ SETTING = "--answer-seconds"
 
 @dataclass(frozen=True)
 class Start:
-    """How one database came up: seconds from the order to its first answered query, or why it never answered."""
+    """How one database came up: seconds from the order to its first answered query, or why it never answered.
+
+    ``active``: seconds until Trove said that it is, where it was Trove that was asked.
+    """
 
     name: str
     seconds: float
     together: int
     error: str = ""
+    active: float | None = None
 
 
 @dataclass(frozen=True)
 class Guest:
-    """What a virtual machine says about itself, in bytes: /proc/meminfo and its database's share."""
+    """What a virtual machine says about itself, in bytes: /proc/meminfo, its database's share, its other parts'."""
 
     meminfo: dict[str, int]
     database: Share
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class Ground:
     answer_seconds: float
     """How long a database may take to answer its first query (setting ``answer_seconds``)."""
     clock: Clock = ENDLESS
+    cloud: Cloud | None = None
+    """The lab of the arms that are Trove's."""
 
     @property
     def patience(self) -> float:

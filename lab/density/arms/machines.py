@@ -75,7 +75,7 @@ class VirtualMachines:
         files = 0
         guests = []
         for one in self._alive():
-            parts, mapped = qemu.parts(one.pid, one.kind)
+            parts, mapped = qemu.parts(one.pid, one.kind.memory, one.kind.cache)
             files += mapped
             total = {name: total.get(name, 0) + size for name, size in parts.items()}
             if ask and (said := machines.guest(one)):
