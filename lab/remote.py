@@ -136,7 +136,7 @@ class Remote:
     def channel(self, host: str, port: int) -> Iterator[Channel]:
         """A connection through the machine to ``host:port``, to be used as a socket.
 
-        Raises: ConnectionRefusedError (the far end's), SshFailed.
+        Raises: ConnectionRefusedError and TimeoutError (the far end's), SshFailed.
         """
         transport = self._connection().transport
         assert transport is not None
@@ -145,6 +145,8 @@ class Remote:
         except paramiko.ChannelException as error:
             raise ConnectionRefusedError(f"{host}:{port}: {error.text}") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            if transport.is_active():  # paramiko says the same of both: here the machine still waits for the far end
+                raise TimeoutError(f"{host}:{port} did not answer within {CONNECT_SECONDS} s") from error
             self.close()
             raise SshFailed(f"{self.address.host}:{self.address.port}", str(error) or repr(error)) from error
         with opened:

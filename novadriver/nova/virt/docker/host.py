@@ -11,7 +11,7 @@ from oslo_utils import units
 
 
 def capabilities(status="/proc/1/status"):
-    """All capabilities that the host's init may have: under Docker 20.10 a container that wants more cannot start.
+    """All capabilities that the host's own init may have: Docker 20.10 cannot start a container that wants more.
 
     Those after CAP_AUDIT_READ, whose names that Docker does not know, are each a part of CAP_SYS_ADMIN.
     """
