@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -154,4 +155,12 @@ def _trees(mains: list[int]) -> list[int]:
 
 
 def _daemons() -> list[int]:
-    return [p.pid for p in psutil.process_iter(["name"]) if p.info["name"] in ("dockerd", "containerd")]
+    """This host's Docker daemons; those in containers (a lab's machine, its guests) are others'."""
+    found = [p.pid for p in psutil.process_iter(["name"]) if p.info["name"] in ("dockerd", "containerd")]
+    return [pid for pid in found if _namespace(pid) == _namespace(os.getpid())]
+
+
+def _namespace(pid: int) -> str | None:
+    with contextlib.suppress(OSError):
+        return str((procfs.PROC / str(pid) / "ns" / "pid").readlink())
+    return None
