@@ -92,13 +92,15 @@ def test_independent_steps_overlap(tmp_path: Path) -> None:
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from lab import process, steps, waits
 from lab.errors import LabError
 from lab.progress import Events
 from lab.state import State
 from lab.steps import Step
+# a shell's children in the background ignore it, and so would their children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root = Path(sys.argv[1])
 def make(name, seconds):
     def run(note):
