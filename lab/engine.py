@@ -197,23 +197,37 @@ def release(name: str, keep: bool) -> None:
     """Take lab ``name``'s claims back; unless ``keep``, images that no lab claims any more are removed."""
     with client(600) as engine:
         for image in engine.images.list(filters={"label": LABEL}):
-            claims = [tag for tag in image.tags if ":lab-" in tag]
-            ours = [tag for tag in claims if tag.endswith(f":lab-{name}")]
-            if not ours:
-                continue
-            tags = ours if keep or claims != ours else image.tags
-            for tag in tags:
+            ours = [tag for tag in image.tags if tag.endswith(f":lab-{name}")]
+            for tag in image.tags if not keep and _only(name, image.tags) else ours:
                 with contextlib.suppress(ImageNotFound):
                     engine.images.remove(tag, force=True)
 
 
-def remove_tags(pattern: str, but: str) -> None:
+def claimed(name: str) -> list[str]:
+    """The images that go with lab ``name``: a tag of each that no other lab claims."""
+    with client() as engine:
+        images = engine.images.list(filters={"label": LABEL})
+        return sorted(image.tags[0] for image in images if _only(name, image.tags))
+
+
+def _only(name: str, tags: list[str]) -> bool:
+    """Whether lab ``name`` claims the image of these tags, and no other does."""
+    return [tag.rsplit(":", 1)[1] for tag in tags if ":lab-" in tag] == [f"lab-{name}"]
+
+
+def tags(pattern: str) -> list[str]:
+    """The whole tags that match ``pattern`` (a regular expression)."""
+    with client() as engine:
+        return sorted(t for image in engine.images.list() for t in image.tags if re.fullmatch(pattern, t))
+
+
+def remove_tags(pattern: str, but: str = "") -> None:
     """Remove the images whose whole tag matches ``pattern`` (a regular expression), except ``but``."""
     with client(600) as engine:
-        tags = [t for image in engine.images.list() for t in image.tags if re.fullmatch(pattern, t) and t != but]
-        for tag in tags:
-            with contextlib.suppress(ImageNotFound):
-                engine.images.remove(tag)
+        for tag in tags(pattern):
+            if tag != but:
+                with contextlib.suppress(ImageNotFound):
+                    engine.images.remove(tag)
 
 
 def strangers() -> list[str]:
@@ -236,11 +250,7 @@ def labelled(name: str | None) -> list[str]:
         found = [f"container {c.name}" for c in engine.containers.list(all=True, filters=wanted, ignore_removed=True)]
         found += [f"network {n.name}" for n in engine.networks.list(filters=wanted)]
         found += [f"volume {v.name}" for v in engine.volumes.list(filters=wanted)]
-        images = {image.id: image for image in engine.images.list(filters=wanted)}
-        if name is not None:
-            claimed = (i for i in engine.images.list() if any(t.endswith(f":lab-{name}") for t in i.tags))
-            images.update({image.id: image for image in claimed})
-        found += [f"image {(image.tags or [image.short_id])[0]}" for image in images.values()]
+        found += [f"image {(image.tags or [image.short_id])[0]}" for image in engine.images.list(filters=wanted)]
     return sorted(found)
 
 

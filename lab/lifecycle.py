@@ -139,7 +139,7 @@ def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list
     homes = Home.all() if names is None else [Home(name) for name in names]
     removed: list[str] = []
     for home in homes:
-        removed += clean.leftovers(home)
+        removed += clean.leftovers(home, keep_cache)
         if dry_run or not home.path.exists():
             if not dry_run:
                 clean.sweep(home, keep_cache, silent)

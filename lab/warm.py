@@ -35,13 +35,18 @@ def tag(home: Home, *made_of: str) -> str:
 def commit(home: Home, machine: DockerMachine, wanted: str, note: Note) -> None:
     """Commit the machine under ``wanted``, and let go of the lab's earlier warm images."""
     machine.commit(wanted, engine.SHARED, note)
-    engine.claim(wanted, home.name)
     engine.remove_tags(_any(home), but=wanted)
     volume.remove(volume.beside(_any(home)), but=volume.beside(wanted))
 
 
-def forget_volumes(home: Home) -> None:
-    """Remove what lies beside the lab's warm images; the images themselves go with the last lab that claims them."""
+def there(home: Home) -> list[str]:
+    """The tags of the lab's warm images."""
+    return engine.tags(_any(home))
+
+
+def forget(home: Home) -> None:
+    """Remove the lab's warm images and what lies beside them."""
+    engine.remove_tags(_any(home))
     volume.remove(volume.beside(_any(home)))
 
 

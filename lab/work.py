@@ -226,6 +226,8 @@ class Work:
     def _start(self, note: Note) -> None:
         tag = self._wanted_image()
         assert tag is not None
+        if engine.find(self._image_tag()) is not None:  # whoever built it: no other lab's destroy takes it from us
+            engine.claim(self._image_tag(), self.home.name)
         wanted = Wanted(
             tag,
             self.spec.memory,

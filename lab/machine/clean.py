@@ -21,12 +21,17 @@ POOL = "default"
 """vagrant-libvirt's storage pool."""
 
 
-def leftovers(home: Home) -> list[str]:
-    """What of the lab is on this host, one line each: processes, what Docker and libvirt hold, cgroups, files."""
+def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
+    """What of the lab is on this host, one line each: processes, what Docker and libvirt hold, cgroups, files.
+
+    With ``keep_cache`` without the images, which stay.
+    """
     name = f"{LABEL}-{home.name}"
     found = [f"process {p.pid} {p.info['name']}" for p in stray.processes(home)]
     if engine.usable() is None:
         found += engine.labelled(home.name)
+        if not keep_cache:
+            found += [f"image {tag}" for tag in engine.claimed(home.name) + warm.there(home)]
     found += [f"domain {d}" for d in domains(name)]
     if group := docker.cgroups(name):
         found.append(f"cgroup {group}")
@@ -43,7 +48,7 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
         engine.remove_labelled(home.name)
         engine.release(home.name, keep_cache)
         if not keep_cache:
-            warm.forget_volumes(home)
+            warm.forget(home)
         docker.remove_cgroups(name)
     _tell_vagrant(home)
     for domain in domains(name):

@@ -59,12 +59,9 @@ def base(suite: str, note: Note, log: Path, seconds: float) -> str:
 
 
 def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -> str:
-    """The base with what a layer adds, as ``REPOSITORY:SHA``.
-
-    The lab claims it with a tag of its own, so that another lab's destroy leaves it alone.
-    """
+    """The base with what a layer adds, as ``REPOSITORY:SHA``."""
     log = home.log("machine-image")
-    tag = engine.build(
+    return engine.build(
         wanted.repository,
         wanted.directory,
         arguments={"BASE": base(suite, note, log, seconds), **wanted.arguments},
@@ -73,8 +70,6 @@ def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -
         log=log,
         seconds=seconds,
     )
-    engine.claim(tag, home.name)
-    return tag
 
 
 def _certificates() -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from lab import apt, engine, kernel, process
+from lab import apt, engine, kernel, process, warm
 from lab.errors import LabError, SshFailed
 from lab.home import Home
 from lab.machine import Wanted, clean, image, keys, network, volume
@@ -187,12 +187,16 @@ def test_destroy_leaves_the_host_as_it_was(home: Home, wanted: Wanted, tmp_path:
     machine = DockerMachine(brief, 120)
     machine.up(wanted, say)
     engine.claim(wanted.image, brief.name)
+    kept = engine.tag(wanted.image, warm.REPOSITORY, f"{brief.name}-0123456789abcdef")
     assert networks() != before
     kinds = {line.split()[0] for line in clean.leftovers(brief)}
     assert {"container", "network", "image", "folder"} <= kinds
     machine.destroy(say)
     clean.sweep(brief, keep_cache=True, note=say)
-    assert [line for line in clean.leftovers(brief) if not line.startswith("folder")] == []
+    assert clean.leftovers(brief) == [f"image {kept}", f"folder {brief.path}"], "the cache was to be kept"
+    clean.sweep(brief, keep_cache=False, note=say)
+    assert clean.leftovers(brief) == [f"folder {brief.path}"]
+    assert engine.find(wanted.image) is not None, "the lab had let go of it"
     assert networks() == before
     assert process.run("vagrant", "global-status", check=False).stdout.find("trove-lab-itest-d") == -1
 
