@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import docker
 import requests
@@ -153,13 +153,21 @@ def tag(image: str, repository: str, version: str) -> str:
     return f"{repository}:{version}"
 
 
-def output(image: str, command: list[str]) -> str:
+def output(image: str, command: list[str], label: str = SHARED, seconds: float = 60, **settings: Any) -> str:
     """What ``command`` prints in a throw-away container of ``image``, without network. Raises: CommandFailed."""
-    with client() as engine:
-        said = engine.containers.run(
-            image, command, entrypoint="", remove=True, network_mode="none", labels={LABEL: SHARED}
+    with client(seconds) as engine:
+        container = engine.containers.create(
+            image, command, entrypoint="", network_mode="none", labels={LABEL: label}, **settings
         )
-    return bytes(said).decode()
+        try:
+            container.start()
+            code = container.wait()["StatusCode"]
+            said = container.logs(stderr=code != 0).decode()
+        finally:
+            container.remove(force=True, v=True)  # containers.run(remove=True) leaves anonymous volumes behind
+    if code:
+        raise CommandFailed(f"docker run {image} {' '.join(command)}", code, said)
+    return said
 
 
 def save(tag: str, target: Path) -> None:
@@ -182,7 +190,7 @@ def export(tag: str, target: Path) -> None:
                 raise
             raise DiskFull(str(target)) from error
         finally:
-            container.remove(force=True)
+            container.remove(force=True, v=True)
 
 
 def claim(tag: str, name: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 
-from docker.errors import ContainerError, NotFound
+from docker.errors import NotFound
 
 from lab import engine
-from lab.errors import CommandFailed
 from lab.home import LABEL
 
 SECONDS = 1800
@@ -39,19 +38,14 @@ def copy(source: str, target: str, image: str, label: str) -> None:
     remove(re.escape(target))
     with engine.client(SECONDS) as client:
         client.volumes.create(target, labels={LABEL: label})
-        try:
-            client.containers.run(
-                image,
-                entrypoint=["cp", "-a", "/from/.", "/to/"],
-                command=[],
-                remove=True,
-                network_mode="none",
-                cap_add=["SYS_ADMIN"],  # for the trusted.overlay attributes
-                labels={LABEL: label},
-                volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
-            )
-        except ContainerError as error:
-            raise CommandFailed(f"copying the volume {source}", error.exit_status, str(error)) from error
+    engine.output(
+        image,
+        ["cp", "-a", "/from/.", "/to/"],
+        label,
+        SECONDS,
+        cap_add=["SYS_ADMIN"],  # for the trusted.overlay attributes
+        volumes={source: {"bind": "/from", "mode": "ro"}, target: {"bind": "/to", "mode": "rw"}},
+    )
 
 
 def remove(pattern: str, but: str = "") -> None:

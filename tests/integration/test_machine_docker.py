@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from lab import apt, engine, kernel, process, warm
 from lab.errors import LabError, SshFailed
-from lab.home import Home
+from lab.home import LABEL, Home
 from lab.machine import Wanted, clean, image, keys, network, volume
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
@@ -235,3 +236,24 @@ def test_ports_that_someone_takes_between_choice_and_start_are_chosen_anew(
         assert machine.status() == "running"
     finally:
         clean.sweep(late, keep_cache=True, note=say)
+
+
+def test_a_throw_away_container_takes_its_volumes_with_it(wanted: Wanted) -> None:
+    name = "trove-lab/itest-volume:1"
+
+    def volumes() -> set[str]:
+        with engine.client() as client:
+            return {str(v.name) for v in client.volumes.list()}
+
+    with engine.client() as client:
+        made = client.containers.create(wanted.image, labels={LABEL: "itest-v"})
+        made.commit(*name.split(":"), changes=["VOLUME /srv/kept"])
+        made.remove(force=True, v=True)
+    before = volumes()
+    try:
+        assert engine.output(name, ["sh", "-c", "touch /srv/kept/a; ls /srv/kept"]) == "a\n"
+        with pytest.raises(LabError, match=r"no-such-file"):
+            engine.output(name, ["ls", "/no-such-file"])
+        assert volumes() == before
+    finally:
+        engine.remove_tags(re.escape(name))
