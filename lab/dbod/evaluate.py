@@ -6,8 +6,9 @@ import json
 import platform
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,6 +32,7 @@ from lab.state import write_atomically
 TASK = "dbod-evaluate"
 BREAKS = {"docker-host": hoststrikes.FAULTS, "trove": cloudstrikes.FAULTS}
 """What can be broken under a provider; one server for all (``shared``) breaks as the container host's does."""
+FAULTS = "faults"
 
 
 def evaluate(
@@ -39,9 +41,9 @@ def evaluate(
 ) -> Path:  # fmt: skip
     """Try all, and with ``broken`` the faults; ``out`` then holds rows.jsonl and manifest.json. Nothing else stays.
 
-    What ``out`` holds already as a whole, of a provider with an engine, is not tried again. A provider that is not
-    there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, BadFile, MissingTools, DockerUnusable,
-    Interrupted.
+    What ``out`` holds already as a whole, the requirements or the faults of a provider with an engine, is not tried
+    again. A provider that is not there (no lab for Trove) is a row of kind ``absent``. Raises: BadValue, BadFile,
+    MissingTools, DockerUnusable, Interrupted.
     """
     names, engines = list(names) or list(providers.NAMES), list(engines) or list(contract.ENGINES)
     for name in names:
@@ -75,11 +77,15 @@ def _provider(
     name: str, engines: Sequence[str], lab: str, run: str, rows: Rows, progress: Progress, broken: bool
 ) -> None:
     whole = {row["trial"] for row in of(read(rows.folder), "trial")} if rows.path.exists() else set()
+    parts: dict[str, Callable[[Provider], None]] = {}
     for engine in engines:
-        if _part(name, engine) in whole:
-            progress.finished(f"trying {name} with {engine}", "kept", 0)
-    wanted = [engine for engine in engines if _part(name, engine) not in whole]
-    if not wanted:
+        parts[_part(name, engine)] = partial(_scenarios, engine=engine, rows=rows, progress=progress)
+        if broken and name in BREAKS:
+            parts[_part(name, engine, FAULTS)] = partial(_faults, engine=engine, rows=rows, progress=progress)
+    for part in [part for part in parts if part in whole]:
+        progress.finished(part, "kept", 0)
+        del parts[part]
+    if not parts:
         return
     try:
         provider = providers.provider(name, lab, lambda text: progress.note(name, text), host=run)
@@ -87,20 +93,18 @@ def _provider(
         rows.add("absent", provider=name, why=error.cause)
         return
     try:
-        for engine in wanted:
-            rows.add("begin", trial=_part(name, engine))
-            if _engine(provider, engine, rows, progress) and broken:
-                _faults(provider, engine, rows, progress)
-            rows.add("trial", trial=_part(name, engine), status="ok")
+        for part, begin in parts.items():
+            rows.add("begin", trial=part)
+            begin(provider)
+            rows.add("trial", trial=part, status="ok")
         if isinstance(provider, DockerHost):
             rows.add("store", provider=name, how=storage.HOW[provider.store.kind])
     finally:
-        _remove(provider, wanted, rows)
+        _remove(provider, engines, list(parts)[-1], rows)
 
 
-def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> bool:
-    """The scenarios; whether an instance could be made at all."""
-    step, name = f"{provider.name} {engine}", f"ev_{engine}"
+def _scenarios(provider: Provider, engine: str, rows: Rows, progress: Progress) -> None:
+    step, name = _part(provider.name, engine), f"ev_{engine}"
     began, status = monotonic(), "failed"
     progress.started(step, f"trying {provider.name} with {engine}")
     created = False
@@ -116,25 +120,17 @@ def _engine(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
         status = "done"
     finally:
         progress.finished(step, status, monotonic() - began)
-    return created
 
 
 def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> None:
-    step, name, wanted = f"{provider.name} {engine} faults", f"ev_{engine}", BREAKS.get(provider.name, ())
-    if not wanted:
-        return
+    step, name = _part(provider.name, engine, FAULTS), f"ev_{engine}"
     began, status = monotonic(), "failed"
     progress.started(step, f"breaking {provider.name} with {engine}")
     try:
         Trial(provider, engine, name).do(Operation.CREATE)
-        for one in wanted:
+        for one in BREAKS[provider.name]:
             progress.note(step, one.title)
-            row = rows.add(
-                "fault",
-                trial=_part(provider.name, engine),
-                load=_load(),
-                **faults.endured(Trial(provider, engine, name), one),
-            )
+            row = rows.add("fault", trial=step, load=_load(), **faults.endured(Trial(provider, engine, name), one))
             if row["tried"] and row["by"] == "nobody":  # what is broken for good says nothing of the next fault
                 Trial(provider, engine, name).do(Operation.DESTROY)
                 Trial(provider, engine, name).do(Operation.CREATE)
@@ -143,9 +139,7 @@ def _faults(provider: Provider, engine: str, rows: Rows, progress: Progress) -> 
     except Interrupted:
         raise
     except (LabError, *sql.ERRORS) as error:
-        rows.add(
-            "unbroken", trial=_part(provider.name, engine), provider=provider.name, engine=engine, why=sql.said(error)
-        )
+        rows.add("unbroken", trial=step, provider=provider.name, engine=engine, why=sql.said(error))
     finally:
         progress.finished(step, status, monotonic() - began)
 
@@ -183,14 +177,13 @@ def _row(tried: Trial, one: Scenario) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _remove(provider: Provider, engines: Sequence[str], rows: Rows) -> None:
-    """Take away what the evaluation made, what a failed scenario left, too; what cannot go is a row."""
+def _remove(provider: Provider, engines: Sequence[str], trial: str, rows: Rows) -> None:
+    """Take away what the evaluation made, what a failed scenario left, too; what cannot go is a row of ``trial``."""
     if isinstance(provider, DockerHost | Shared):
         owner = provider if isinstance(provider, DockerHost) else provider.host
         owner.remove_all()
         shutil.rmtree(owner.home.path)
         return
-    trial = _part(provider.name, engines[-1])
     try:
         listed = jobs.value(provider, Operation.LIST).value
     except LabError as error:
@@ -205,9 +198,9 @@ def _remove(provider: Provider, engines: Sequence[str], rows: Rows) -> None:
             rows.add("left", trial=trial, provider=provider.name, instance=name, why=error.cause)
 
 
-def _part(provider: str, engine: str) -> str:
+def _part(provider: str, engine: str, what: str = "") -> str:
     """What is tried as a whole or again."""
-    return f"{provider} {engine}"
+    return f"{provider} {engine} {what}".strip()
 
 
 def sitting(command: str) -> dict[str, Any]:

@@ -369,8 +369,8 @@ def test_an_evaluation_goes_on_with_what_is_not_whole(
     monkeypatch.setattr(evaluate, "_remove", lambda *_: None)
     monkeypatch.setattr(providers, "provider", lambda name, *_, **__: Lone(name))
 
-    def run() -> None:
-        evaluate.evaluate(["trove"], contract.ENGINES, "lab", out, People(), broken=False, install=False)
+    def run(broken: bool = False) -> None:
+        evaluate.evaluate(["trove"], contract.ENGINES, "lab", out, People(), broken=broken, install=False)
 
     with pytest.raises(errors.Interrupted) as stopped:
         run()
@@ -378,9 +378,20 @@ def test_an_evaluation_goes_on_with_what_is_not_whole(
     assert "trove with postgresql" not in page.report(out).read_text()
     run()
     assert [engine for engine, _ in tried].count("mariadb") == len(scenarios.ALL)
-    assert "trying trove with mariadb already there" in capsys.readouterr().err
+    assert "trove mariadb already there" in capsys.readouterr().err
     columns = page.tabulate(finished(read(out)))
     assert [column.engine for column in columns] == ["mariadb", "postgresql"]
     assert len(json.loads((out / manifest.FILE).read_text())["sittings"]) == 2
     run()
     assert len(tried) == 3 * len(scenarios.ALL)
+
+    def create(_: Trial, operation: Operation, **__: object) -> None:
+        struck.append(operation)
+        raise errors.GaveUp("there is none", "")
+
+    struck: list[Operation] = []
+    monkeypatch.setattr(Trial, "do", create)
+    run(broken=True)
+    assert (len(tried), struck) == (3 * len(scenarios.ALL), [Operation.CREATE] * 2), "only the faults were missing"
+    run(broken=True)
+    assert len(struck) == 2
