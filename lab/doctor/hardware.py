@@ -105,14 +105,14 @@ def capabilities() -> Finding:
 
 
 def watches() -> Finding:
-    """The kernel's limit on inotify instances a user, of which each guest that is a system takes about four.
+    """The kernel's limit on inotify instances a user, of which each guest that is a system takes three.
 
-    With the usual 128 the thirtieth container guest's systemd found none left and ended.
+    With the usual 128, when a guest took four, the thirtieth's systemd found none left and ended.
     """
     have = int(kernel.read(INOTIFY).strip() or 0)
-    fix = f"For more than twenty container guests: sysctl -w fs.inotify.max_user_instances={WATCHES}"
+    fix = f"For more than thirty container guests: sysctl -w fs.inotify.max_user_instances={WATCHES}"
     few = have < WATCHES
-    detail = f"{have} inotify instances a user" + ("; enough for some twenty container guests" if few else "")
+    detail = f"{have} inotify instances a user" + ("; enough for some thirty container guests" if few else "")
     return Finding("watches", "File watches", "info" if few else "ok", detail, fix if few else "")
 
 
