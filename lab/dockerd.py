@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from lab import engine, firewall, kernel, process, waits
+from lab import belongings, engine, firewall, kernel, process, waits
 from lab.errors import DockerUnusable
 from lab.home import cache
 from lab.state import write_atomically
@@ -64,7 +64,7 @@ def stop(note: Note) -> bool:
     if not same:
         record.unlink(missing_ok=True)
         return False
-    if engine.strangers():
+    if belongings.strangers():
         return False
     note("stopping the Docker engine that the lab started")
     process.run(*process.as_root("kill", str(ours["pid"])))

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lab import dockerd, engine, process, settings, state
+from lab import belongings, dockerd, engine, process, settings, state
 from lab import logs as log_bundle
 from lab import status as status_now
 from lab.dbod import storage
@@ -153,7 +153,7 @@ def destroy(names: list[str] | None, *, dry_run: bool, keep_cache: bool) -> list
             shutil.rmtree(home.path)
     others = {home.name for home in Home.all()}
     if engine.usable() is None:
-        others |= engine.users()  # labs of other checkouts
+        others |= belongings.users()  # labs of other checkouts
     if not keep_cache and (everything or not others - {home.name for home in homes}):
         removed += _cached(None if everything else engine.SHARED, dry_run)
     return removed
@@ -163,14 +163,14 @@ def _cached(label: str | None, dry_run: bool) -> list[str]:
     """What labs leave for the next one: images that any lab may use, files, and the engine if it is ours."""
     found = [f"folder {cache()}"]
     if engine.usable() is None:
-        found += engine.labelled(label)
+        found += belongings.labelled(label)
     found += clean.boxes()
     if not dry_run:
         clean.remove_boxes()
         if engine.usable() is None:
             if label is None:
                 journal.sweep(Dockers("destroy"))
-            engine.remove_labelled(label)
+            belongings.remove(label)
         if dockerd.stop(silent):
             found.append("process dockerd (the lab had started it)")
         shutil.rmtree(cache())

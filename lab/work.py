@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openstack.connection import Connection
 
-from lab import catalog, cloud, engine, glance, mirror, waits, warm
+from lab import belongings, catalog, cloud, engine, glance, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import agent, images
 from lab.guest.key import content
@@ -227,7 +227,7 @@ class Work:
         tag = self._wanted_image()
         assert tag is not None
         if engine.find(self._image_tag()) is not None:  # whoever built it: no other lab's destroy takes it from us
-            engine.claim(self._image_tag(), self.home.name)
+            belongings.claim(self._image_tag(), self.home.name)
         wanted = Wanted(
             tag,
             self.spec.memory,

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from lab import engine, process, warm
+from lab import belongings, engine, process, warm
 from lab.errors import CommandFailed, TimedOut
 from lab.home import LABEL, Home
 from lab.machine import docker, stray
@@ -29,9 +29,9 @@ def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
     name = f"{LABEL}-{home.name}"
     found = [f"process {p.pid} {p.info['name']}" for p in stray.processes(home)]
     if engine.usable() is None:
-        found += engine.labelled(home.name)
+        found += belongings.labelled(home.name)
         if not keep_cache:
-            found += [f"image {tag}" for tag in engine.claimed(home.name) + warm.there(home)]
+            found += [f"image {tag}" for tag in belongings.claimed(home.name) + warm.there(home)]
     found += [f"domain {d}" for d in domains(name)]
     if group := docker.cgroups(name):
         found.append(f"cgroup {group}")
@@ -45,8 +45,8 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     stray.end(home, note)
     name = f"{LABEL}-{home.name}"
     if engine.usable() is None:
-        engine.remove_labelled(home.name)
-        engine.release(home.name, keep_cache)
+        belongings.remove(home.name)
+        belongings.release(home.name, keep_cache)
         if not keep_cache:
             warm.forget(home)
         docker.remove_cgroups(name)

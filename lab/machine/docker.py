@@ -11,7 +11,7 @@ from typing import Any, cast
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from lab import engine, kernel, process, waits
+from lab import belongings, engine, kernel, process, waits
 from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
 from lab.home import LABEL, Home
 from lab.machine import Status, Wanted, container, keys, network, stray, volume
@@ -59,7 +59,7 @@ class DockerMachine:
     def destroy(self, note: Note) -> None:
         """See Machine.destroy: container, network and snapshots."""
         note("removing the container and its network")
-        engine.remove_labelled(self._home.name)  # at once; Vagrant would first shut it down in order
+        belongings.remove(self._home.name)  # at once; Vagrant would first shut it down in order
         if self._vagrant.machine_id:
             self._vagrant.destroy()
         remove_cgroups(self._name)
@@ -159,7 +159,7 @@ class DockerMachine:
 
     def _remove_container(self) -> None:
         with engine.client() as client, contextlib.suppress(NotFound):
-            engine.remove_container(client.containers.get(self._name))
+            belongings.remove_container(client.containers.get(self._name))
 
     def _bring_volume(self, note: Note) -> None:
         """A machine that is made anew has the volume that was kept beside its image, or an empty one."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lab import engine, process, sql, waits
+from lab import belongings, engine, process, sql, waits
 from lab.dbod import engines, faults, hoststrikes, jobs, storage
 from lab.dbod.contract import TIME, Operation, Outcome, Request, Result, State
 from lab.dbod.dockerhost import DockerHost
@@ -53,7 +53,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
         yield made
     finally:
         made.remove_all()
-    assert engine.labelled(made.home.name) == []
+    assert belongings.labelled(made.home.name) == []
     assert not os.path.ismount(made.home.path / "store")
 
 
@@ -258,7 +258,7 @@ def test_without_snapshots_a_copy_says_that_it_is_one(host: DockerHost, tmp_path
         assert rows(plain, "it_copy") == [1]
     finally:
         plain.remove_all()
-    assert engine.labelled("dbod-itest-copy") == []
+    assert belongings.labelled("dbod-itest-copy") == []
 
 
 @pytest.mark.parametrize("kind", list(engines.ALL))

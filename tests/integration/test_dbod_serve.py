@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from lab import engine, waits
+from lab import belongings, engine, waits
 from lab.dbod import database, engines
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.serve import server
@@ -108,7 +108,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         if made.child and made.child.poll() is None:
             assert made.end() == 0
         made.host().remove_all()
-    assert engine.labelled(NAME) == []
+    assert belongings.labelled(NAME) == []
 
 
 def sql(served: Served, name: str, *statements: str) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from lab import apt, engine, kernel, process, warm
+from lab import apt, belongings, engine, kernel, process, warm
 from lab.errors import LabError, SshFailed
 from lab.home import LABEL, Home
 from lab.machine import Wanted, clean, image, keys, network, volume
@@ -187,7 +187,7 @@ def test_destroy_leaves_the_host_as_it_was(home: Home, wanted: Wanted, tmp_path:
     brief.make()
     machine = DockerMachine(brief, 120)
     machine.up(wanted, say)
-    engine.claim(wanted.image, brief.name)
+    belongings.claim(wanted.image, brief.name)
     kept = engine.tag(wanted.image, warm.REPOSITORY, f"{brief.name}-0123456789abcdef")
     assert networks() != before
     kinds = {line.split()[0] for line in clean.leftovers(brief)}
