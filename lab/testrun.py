@@ -10,6 +10,9 @@ from lab.home import PROJECT, cache
 from lab.machine.providers import NEEDS
 from lab.waits import Note
 
+USUAL = "not density and not tempest"
+"""What runs without being named."""
+
 
 def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     """Become pytest. Raises: MissingTools, if what the real-machine tests need cannot be installed here."""
@@ -26,7 +29,7 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     if only:
         words += ["-k", only]
     elif unit:
-        words += ["-m", "not integration and not e2e and not density"]
+        words += ["-m", f"not integration and not e2e and {USUAL}"]
     else:
-        words += ["-m", "not density" if everything else "not e2e and not density"]
+        words += ["-m", USUAL if everything else f"not e2e and {USUAL}"]
     process.replace(*words)
