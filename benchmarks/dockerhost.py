@@ -1,7 +1,7 @@
 """Figures of the container host: a database of a gigabyte, and as many instances as DBOD had under the state checker.
 
-Run as ``python -m benchmarks.dockerhost`` from the checkout on a host that is otherwise idle. It makes a container
-host of its own (``dbod-bench``) and removes it.
+Run as ``python -m benchmarks.dockerhost`` from the checkout on a host that is otherwise idle and has the engines'
+images (``./inv image-build``). It makes a container host of its own (``dbod-bench``) and removes it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class Bench:
         for first in range(1, ROWS, EACH):
             with self.host.session(name) as session:
                 session.execute(GENERATE[engine].format(first, first + EACH - 1))
-        found["bytes"] = jobs.value(self.host, Operation.MONITOR, name).value["bytes"]
         found["backup"] = self.do(Operation.BACKUP, name)
         self.change(name)
         found["restore"] = self.do(Operation.RESTORE, name, backup=self.newest(name))
