@@ -78,7 +78,7 @@ class Bench:
 
     def create(self, count: int, datastore: str) -> dict[str, object]:
         """``count`` instances asked for at once: seconds until each is ACTIVE, and until all answer SQL."""
-        version = max(self.trove.datastores()[datastore])
+        version = str(self.trove.newest(datastore))
         began = monotonic()
         wanted = [
             self.trove.create(

@@ -122,7 +122,7 @@ class FirstDatabase:
         }
         instance = known.get("id") if known.get("id") in there else next(iter(there), None)
         if instance is None:
-            version = max(trove.datastores().get(self.spec.datastore, {}), default=None)
+            version = trove.newest(self.spec.datastore)
             if version is None:
                 raise GaveUp("the database", f"Trove has no datastore {self.spec.datastore!r}")
             instance = trove.create(

@@ -63,8 +63,9 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
             choices.append(Choice(choice.setting, asked, f"asked for ({origins.get(choice.setting, 'given')})"))
     values: dict[str, Any] = {choice.setting: choice.value for choice in choices}
     decided = dataclasses.replace(spec, **values)
-    if decided.hypervisor == "kvm" and not facts.kvm[0]:
-        raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", "Leave out --hypervisor, or give qemu.")
+    if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0]:
+        setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"
+        raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", f"Leave out --{setting}, or give qemu.")
     if decided.installer == "packages" and decided.hypervisor not in PACKAGES_HYPERVISORS:
         raise Unsupported(
             f"The packages installer has no hypervisor {decided.hypervisor}.",
@@ -79,6 +80,12 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         raise Unsupported(
             f"The {decided.installer} installer has no {decided.with_} yet.",
             f"Leave out --with={decided.with_}, or give --installer=packages.",
+        )
+    if decided.beside != NOTHING and (decided.installer, decided.hypervisor) != ("packages", "docker"):
+        raise Unsupported(
+            f"Machines stand beside the containers of --installer=packages, not {decided.installer}'s "
+            f"{decided.hypervisor}.",
+            f"Give --hypervisor=docker and no other installer, or leave out --beside={decided.beside}.",
         )
     if decided.hypervisor == "docker" and decided.provider != "docker":
         raise Unsupported(

@@ -42,6 +42,11 @@ class LabSpec:
     release: str = _setting(AUTO, "OpenStack's release, icehouse … master", pattern=_WORD)
     installer: str = _setting(AUTO, "how OpenStack gets there", choices=(AUTO, "packages", "devstack"))
     hypervisor: str = _setting(AUTO, "what runs the guests", choices=(AUTO, "kvm", "qemu", "docker", "lxc"))
+    beside: str = _setting(
+        NOTHING,
+        "a second compute service on the same cloud, of virtual machines beside --hypervisor=docker's containers",
+        choices=(NOTHING, "kvm", "qemu"),
+    )
     datastore: str = _setting("mariadb", "the first database's engine", choices=("mariadb", "postgresql"))
     database: bool = _setting(True, "make a first database (--no-database stops before)")
     with_: str = _setting(

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import openstack.exceptions
@@ -22,36 +23,47 @@ from lab.remote import Remote
 from lab.settings import LabSpec
 from lab.waits import Note
 
-SERVER = "lab-smoke"
 FLAVOR = "smoke"
 NETWORK = "private"
 IMAGE = "smoke"
-MARK = "/var/lib/trove-lab/smoke"
+MARKS = "/var/lib/trove-lab"
 REPORT = re.compile(r"LAB-SMOKE address=(?P<address>\S+) metadata=(?P<metadata>\S+) outbound=(?P<outbound>\S+)")
 """The line that the guest writes on its console; see images/smoke."""
 
 
 @dataclass(frozen=True)
 class Smoke:
-    """The smoke test as the demo user, from the machine; ``outbound`` is the URL that the guest must reach."""
+    """The smoke test as the demo user, from the machine; ``outbound`` is the URL that the guest must reach.
+
+    ``image`` is what it boots, by Glance's name.
+    """
 
     home: Home
     spec: LabSpec
     demo: Connection
     remote: Remote
     outbound: str
+    image: str = IMAGE
+
+    @property
+    def _server(self) -> str:
+        return f"lab-{self.image}"
+
+    @property
+    def _console(self) -> Path:
+        return self.home.log(f"{self.image}-console")
 
     def passed(self) -> bool:
         """Whether this cloud has passed it; the mark lies on the machine, so that a new cloud has none."""
-        return self.remote.run("test", "-e", MARK, check=False).ok
+        return self.remote.run("test", "-e", f"{MARKS}/{self.image}", check=False).ok
 
     def run(self, note: Note) -> None:
         """Boot, read the guest's own report, ask it from outside, delete it. Raises: GaveUp, TimedOut."""
         self._remove()
         compute = self.demo.compute
         server = compute.create_server(
-            name=SERVER,
-            image_id=self.demo.image.find_image(IMAGE, ignore_missing=False).id,
+            name=self._server,
+            image_id=self.demo.image.find_image(self.image, ignore_missing=False).id,
             flavor_id=compute.find_flavor(FLAVOR, ignore_missing=False).id,
             user_data=base64.b64encode(self.outbound.encode()).decode(),
             networks=[{"uuid": self.demo.network.find_network(NETWORK, ignore_missing=False).id}],
@@ -67,7 +79,7 @@ class Smoke:
             raise
         finally:
             self._remove()
-        self.remote.run("install", "-D", "-m", "0644", "/dev/null", MARK)
+        self.remote.run("install", "-D", "-m", "0644", "/dev/null", f"{MARKS}/{self.image}")
 
     def _report(self, server_id: str, note: Note) -> dict[str, str]:
         seen: dict[str, Any] = {}
@@ -91,7 +103,7 @@ class Smoke:
             transient=(openstack.exceptions.SDKException,),
             describe=lambda: f"{seen.get('status')}; console: {seen.get('console', [''])[0][:80]}",
             note=note,
-            log=self.home.log("smoke-console"),
+            log=self._console,
         )
 
     def _reached(self, address: str, note: Note) -> None:
@@ -106,10 +118,10 @@ class Smoke:
     def _keep_console(self, server_id: str) -> None:
         with contextlib.suppress(openstack.exceptions.SDKException):
             text = self.demo.compute.get_server_console_output(server_id)["output"]
-            self.home.log("smoke-console").write_text(text or "")
+            self._console.write_text(text or "")
 
     def _remove(self) -> None:
-        for server in list(self.demo.compute.servers(name=f"^{SERVER}$")):
+        for server in list(self.demo.compute.servers(name=f"^{self._server}$")):
             with contextlib.suppress(openstack.exceptions.SDKException):
                 self.demo.compute.delete_server(server)
                 self.demo.compute.wait_for_delete(server, interval=1, wait=60)

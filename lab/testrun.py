@@ -10,7 +10,7 @@ from lab.home import PROJECT, cache
 from lab.machine.providers import NEEDS
 from lab.waits import Note
 
-USUAL = "not density and not tempest"
+USUAL = "not density and not tempest and not beside"
 """What runs without being named."""
 
 

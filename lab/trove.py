@@ -17,6 +17,8 @@ from lab.errors import GaveUp
 from lab.waits import Note
 
 ACTIVE = frozenset({"ACTIVE", "HEALTHY"})
+VM = "-vm"
+"""End of the datastore versions whose instances are machines, where the others of the same cloud are containers."""
 
 
 class Trove:
@@ -30,13 +32,22 @@ class Trove:
         found = self._get("/datastores")["datastores"]
         return {d["name"]: {v["name"]: v["id"] for v in d.get("versions", [])} for d in found}
 
+    def newest(self, datastore: str) -> str | None:
+        """The version that users of a datastore get who name none."""
+        return max((v for v in self.datastores().get(datastore, {}) if not v.endswith(VM)), default=None)
+
     def settings(self, version_id: str) -> list[str]:
         """Names of the settings that configurations of a datastore version may hold; none until they are loaded."""
         found = self._get(f"/datastores/versions/{version_id}/parameters")["configuration-parameters"]
         return [row["name"] for row in found]
 
-    def register(self, datastore: str, version: str, image_tags: list[str]) -> None:
-        """Make a datastore version (admin) whose guests boot the newest image with ``image_tags``."""
+    def register(
+        self, datastore: str, version: str, number: str, image_tags: list[str], *, default: bool = True
+    ) -> None:
+        """Make a datastore version (admin) whose guests boot the newest image with ``image_tags``.
+
+        ``number`` is the tag of the datastore's image in the guest.
+        """
         self._call(
             "POST",
             "/mgmt/datastore-versions",
@@ -45,10 +56,10 @@ class Trove:
                     "datastore_name": datastore,
                     "datastore_manager": datastore,
                     "name": version,
-                    "version": version,
+                    "version": number,
                     "image_tags": image_tags,
                     "active": True,
-                    "default": True,
+                    "default": default,
                 }
             },
         )

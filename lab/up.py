@@ -17,7 +17,7 @@ from lab.settings import LabSpec, Merged
 from lab.steps import Step
 from lab.work import Work
 
-FIXED = ("provider", "distro", "release", "installer", "hypervisor", "memory", "cpus", "disk", "mirror")
+FIXED = ("provider", "distro", "release", "installer", "hypervisor", "beside", "memory", "cpus", "disk", "mirror")
 """Settings that a lab cannot change once it is there."""
 
 

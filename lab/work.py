@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from openstack.connection import Connection
 
-from lab import belongings, catalog, cloud, engine, glance, mirror, waits, warm
+from lab import belongings, catalog, cloud, engine, glance, guests, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
-from lab.guest import agent, images
+from lab.guest import agent
 from lab.guest.key import content
+from lab.guests import Guests
 from lab.home import PROJECT, Home
 from lab.install.devstack import PUBLISHED, DevStack
 from lab.install.packages import Packages
 from lab.install.site import PORTS, Site
-from lab.machine import HOSTNAME, Machine, Wanted, image, providers
+from lab.machine import Machine, Wanted, image, providers
 from lab.machine.docker import DockerMachine
 from lab.remote import Remote
-from lab.settings import BACKUPS, LabSpec
+from lab.settings import BACKUPS, NOTHING, LabSpec
 from lab.smoke import Smoke
 from lab.steps import Step
 from lab.trove import Trove
 from lab.waits import Note
 
-GUEST_TAG = "trove"
-"""Glance's tag on guest images; datastore versions name it."""
 DEVSTACK_SOURCES = (PROJECT / "localconf", *sorted((PROJECT / "novadriver").rglob("docker/*.py")), catalog.FILE)
 """What decides how stack.sh made a cloud, beside the code of the installer."""
 
@@ -40,11 +40,13 @@ class Work:
         self.suite = known.distro(spec.distro).codename
         self.containers = spec.hypervisor == "docker"
         # the one distribution that there is a guest recipe of; guests need not be what the machine is
-        guests = known.distro(known.installers["packages"].distro).codename
+        suite = known.distro(known.installers["packages"].distro).codename
         self.agent = agent.of(home, spec) if spec.installer == "devstack" else None
-        guest = images.container_guest if self.containers else images.guest
-        self.guest = guest(guests, self.agent, backups=spec.with_ == BACKUPS)
-        self.smoke_image = (images.container_smoke if self.containers else images.smoke_guest)(guests)
+        backups = spec.with_ == BACKUPS
+        made = guests.containers if self.containers else guests.machines
+        self.guests = [made(suite, self.agent, backups=backups)]
+        if spec.beside != NOTHING:
+            self.guests.append(guests.machines(suite, self.agent, backups=backups, beside=True))
 
     @cached_property
     def machine(self) -> Machine:
@@ -72,27 +74,11 @@ class Work:
         """The first database."""
         return FirstDatabase(self.home, self.spec, self.cloud("demo"), self.remote)
 
-    @property
-    def smoke(self) -> Smoke:
-        """The smoke guest."""
-        return Smoke(self.home, self.spec, self.cloud("demo"), self.remote, self.installer.outbound)
-
     def steps(self) -> list[Step]:
         """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
         installed = self.installer.steps("machine")
         ready = tuple(step.name for step in installed)
-        log = self.home.log
-        proof = [
-            Step(
-                "boot-proof",
-                "boot the guest image, before Glance sees it",
-                self.guest.proven,
-                lambda note: self.guest.prove(note, log("boot-proof"), self.spec.guest_timeout),
-                ("guest-image", "machine-image"),
-            )
-        ]
-        if self.guest.boot is None:
-            proof = []  # a container guest boots in the machine's own Docker only: the first one is the proof
+        images = [step for one in self.guests for step in one.made(self.home, self.spec)]
         made = [
             Step(
                 "machine-image",
@@ -100,19 +86,7 @@ class Work:
                 lambda: self._wanted_image() is not None,
                 self._build_machine_image,
             ),
-            Step(
-                "guest-image",
-                "build the Trove guest image",
-                self.guest.whole,
-                lambda note: self.guest.build(note, log("guest-image"), self.spec.build_timeout),
-            ),
-            Step(
-                "smoke-image",
-                "build the smoke guest's image",
-                self.smoke_image.whole,
-                lambda note: self.smoke_image.build(note, log("smoke-image"), self.spec.build_timeout),
-            ),
-            *proof,
+            *images,
             Step("machine", "start the machine", self._machine_is_up, self._start, ("machine-image",)),
             *installed,
             Step(
@@ -120,18 +94,12 @@ class Work:
                 "give Glance the images",
                 self._uploaded,
                 self._upload,
-                ("guest-image", *(step.name for step in proof), "smoke-image", *ready),
+                (*(step.name for step in images), *ready),
             ),
             Step("datastores", "register the datastores", self._registered, self._register, ("upload",)),
-            Step(
-                "smoke",
-                "prove the network with a small guest",
-                lambda: self.smoke.passed(),
-                lambda note: self.smoke.run(note),
-                ("upload",),
-            ),
+            *(self._proof(one) for one in self.guests),
         ]
-        settled: tuple[str, ...] = ("datastores", "smoke")
+        settled = ("datastores", *(f"smoke{one.suffix}" for one in self.guests))
         if self.containers:
             made.append(
                 Step("cache", "let Nova fetch the guest image", self._cached, self._cache, ("upload",)),
@@ -155,8 +123,8 @@ class Work:
         """Artefact to digest, for the manifest."""
         return {
             "machine image": self._wanted_image() or "",
-            "guest image": self.guest.sha256,
-            "smoke image": self.smoke_image.sha256,
+            **{f"guest image{one.suffix}": one.trove.sha256 for one in self.guests},
+            **{f"smoke image{one.suffix}": one.smoke.sha256 for one in self.guests},
             **(self.installer.commits() if isinstance(self.installer, DevStack) else {}),
         }
 
@@ -180,6 +148,7 @@ class Work:
             public_ports=self.machine.ports(),
             datapath="system" if self._kernel_switches() else "netdev",
             virt_type=self.spec.hypervisor,
+            beside=self.spec.beside if self.spec.beside != NOTHING else "",
             database_timeout=self.spec.database_timeout,
             backups=self.spec.with_ == BACKUPS,
         )
@@ -212,7 +181,7 @@ class Work:
         return None
 
     def _warm_tag(self) -> str:
-        made_of = [self._image_tag(), self.guest.key, self.smoke_image.key]
+        made_of = [self._image_tag(), *(key for one in self.guests for key in (one.trove.key, one.smoke.key))]
         if self.spec.installer == "devstack":
             made_of += [self.spec.release, "mirror" * bool(self.spec.mirror), content(*DEVSTACK_SOURCES)]
         return warm.tag(self.home, *made_of)
@@ -233,7 +202,7 @@ class Work:
             self.spec.memory,
             self.spec.cpus,
             self.spec.disk,
-            kvm=self.spec.hypervisor == "kvm",
+            kvm="kvm" in (self.spec.hypervisor, self.spec.beside),
             containers=self.containers,
             ports=dict(PORTS if self.spec.installer == "packages" else PUBLISHED),
             mounts={str(Path(self.spec.mirror).resolve()): mirror.IN_MACHINE} if self.spec.mirror else {},
@@ -242,36 +211,38 @@ class Work:
 
     def _uploaded(self) -> bool:
         admin = self.cloud("admin")
-        return all(glance.find(admin, i.name, i.sha256) for i in (self.guest, self.smoke_image))
+        return all(one.uploaded(admin) for one in self.guests)
 
     def _upload(self, note: Note) -> None:
         admin = self.cloud("admin")
-        for made, tags in ((self.smoke_image, ()), (self.guest, (GUEST_TAG,))):
-            note(f"uploading {made.name} ({made.path.stat().st_size >> 20} MiB)")
-            glance.upload(
-                admin,
-                made.name,
-                made.path,
-                made.sha256,
-                disk_format=made.format.disk,
-                container_format=made.format.container,
-                tags=tags,
-                properties=made.properties,
-            )
+        for one in self.guests:
+            one.upload(admin, note)
+
+    def _proof(self, one: Guests) -> Step:
+        def smoke() -> Smoke:
+            image = f"{one.smoke.name}{one.suffix}"
+            return Smoke(self.home, self.spec, self.cloud("demo"), self.remote, self.installer.outbound, image)
+
+        return Step(
+            f"smoke{one.suffix}",
+            "prove the network with a small guest",
+            lambda: smoke().passed(),
+            lambda note: smoke().run(note),
+            ("upload",),
+        )
 
     def _cached(self) -> bool:
         """Whether the machine's Docker has the guest image under the driver's name for it."""
-        image = glance.find(self.cloud("admin"), self.guest.name, self.guest.sha256)
+        image = self._container_image()
         if image is None:
             return False
         name = f"nova-glance/{image.id}:{image.checksum[:12]}"
         return self.remote.run("docker", "image", "inspect", name, check=False).ok
 
     def _cache(self, note: Note) -> None:
-        admin = self.cloud("admin")
-        image = glance.find(admin, self.guest.name, self.guest.sha256)
+        image = self._container_image()
         assert image is not None
-        glance.cache(admin, image.id, HOSTNAME)
+        glance.cache(self.cloud("admin"), image.id, self._site().compute_host)
         waits.until(
             "Nova to have the guest image",
             self._cached,
@@ -280,21 +251,18 @@ class Work:
             note=note,
         )
 
+    def _container_image(self) -> Any | None:
+        image = self.guests[0].trove
+        return glance.find(self.cloud("admin"), image.name, image.sha256)
+
     def _registered(self) -> bool:
         trove = Trove(self.cloud("admin"))
-        there = trove.datastores()
-        return all(
-            version in there.get(name, {}) and trove.settings(there[name][version])
-            for name, version in self.guest.datastores.items()
-        )
+        return all(one.registered(trove) for one in self.guests)
 
     def _register(self, note: Note) -> None:
         trove = Trove(self.cloud("admin"))
-        there = trove.datastores()
-        for name, version in self.guest.datastores.items():
-            if version not in there.get(name, {}):
-                trove.register(name, version, [GUEST_TAG])
-            self.installer.offer_settings(name, version)
+        for one in self.guests:
+            one.register(trove, self.installer.offer_settings)
 
     def _kept(self) -> bool:
         """A machine that has databases is not committed any more: the warm image is a cloud without instances."""

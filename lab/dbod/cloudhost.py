@@ -15,6 +15,7 @@ from lab.errors import Missing, Refused
 from lab.home import Home
 from lab.remote import Remote
 from lab.sql import Login, Session
+from lab.trove import VM
 from lab.waits import Note
 
 NETWORK = "private"
@@ -139,7 +140,7 @@ class CloudHost:
             raise Missing(self.name, "create", f"this Trove has no datastore {engine}")
         if wanted and wanted not in here:
             raise Refused(f"{engine} {wanted} is not offered here.", f"Offered: {', '.join(here)}.")
-        return wanted or here[-1]
+        return wanted or self._api.newest(engine) or here[-1]
 
     def _create(self, request: Request, note: Note) -> Value:
         if request.port:
@@ -241,7 +242,9 @@ class CloudHost:
     def _upgrade(self, request: Request, note: Note) -> Value:
         seen = self._seen(request.instance)
         store = seen["datastore"]
-        others = sorted(set(self._api.datastores().get(store["type"], {})) - {store["version"]})
+        # between machines and containers there is no way: their disks differ
+        there, machine = self._api.datastores().get(store["type"], {}), store["version"].endswith(VM)
+        others = sorted({v for v in there if v.endswith(VM) == machine} - {store["version"]})
         if not others:
             raise Missing(self.name, "upgrade", f"this Trove offers no other version of {store['type']}")
         if request.version and request.version not in others:

@@ -21,6 +21,8 @@ from lab.errors import NoSuchLab, Unsupported
 from lab.firstdb import FLAVOR, NETWORK
 from lab.home import Home
 from lab.remote import Remote
+from lab.settings import NOTHING
+from lab.trove import VM
 
 TELL = r"""
 import glob, json, os
@@ -61,6 +63,16 @@ class Cloud:
     memory: int
     network: str
     patience: float
+    beside: str = NOTHING
+
+    def runs(self, arm: str) -> str:
+        """The hypervisor of an arm's instances."""
+        return self.hypervisor if self.hypervisor in TROVE[arm] else self.beside
+
+    def newest(self, arm: str, datastore: str) -> str | None:
+        """The datastore version of an arm's instances."""
+        version = self.api.newest(datastore)
+        return version and version + VM * (self.hypervisor not in TROVE[arm])
 
     @property
     def machine(self) -> str:
@@ -83,7 +95,7 @@ class Cloud:
     def as_dict(self) -> dict[str, Any]:
         """What the manifest keeps of it."""
         spec = self.home.state["spec"]
-        kept = ("hypervisor", "release", "installer", "distro")
+        kept = ("hypervisor", "beside", "release", "installer", "distro")
         return {**{key: spec[key] for key in kept}, "flavor": FLAVOR, "memory_mib": self.memory}
 
 
@@ -104,7 +116,9 @@ def of(arms: Sequence[str], name: str) -> Cloud | None:
     wanted = [arm for arm in arms if arm in TROVE]
     if not wanted:
         return None
-    make = f"./inv up --hypervisor={TROVE[wanted[0]][0]} --no-database --name={name}"
+    both = "--hypervisor=docker --beside=qemu"
+    flags = both if len(wanted) > 1 else f"--hypervisor={TROVE[wanted[0]][0]}"
+    make = f"./inv up {flags} --no-database --name={name}"
     try:
         home = lifecycle.home_of(name)
         machine = lifecycle.machine_of(home) if home.state.get("spec") else None
@@ -114,13 +128,11 @@ def of(arms: Sequence[str], name: str) -> Cloud | None:
         raise Unsupported(f"The arm {wanted[0]} needs a lab that is up, and {name!r} is not.", make)
     spec = settings.from_dict(home.state["spec"], "the lab's state")
     for arm in wanted:
-        if spec.hypervisor not in TROVE[arm]:
-            there = f"./inv up --hypervisor={TROVE[arm][0]} --no-database --name={arm}"
+        if not {spec.hypervisor, spec.beside} & set(TROVE[arm]):
             raise Unsupported(
                 f"The arm {arm} needs a lab whose hypervisor is {' or '.join(TROVE[arm])}, and {name!r} has "
                 f"{spec.hypervisor}.",
-                f"Measure it with another lab into the same folder: {there}, then this command with --arms={arm} "
-                f"--name={arm} and --out=, and without it here.",
+                f"One that has both: ./inv up {both} --no-database --name=both, then this command with --name=both.",
             )
     if spec.provider != "docker":
         raise Unsupported(
@@ -132,5 +144,5 @@ def of(arms: Sequence[str], name: str) -> Cloud | None:
     api = Api(demo)
     return Cloud(
         home, spec.hypervisor, machine.address(), api, admin, str(flavor.id), int(flavor.ram),
-        api.network(NETWORK), spec.database_timeout,
+        api.network(NETWORK), spec.database_timeout, spec.beside,
     )  # fmt: skip

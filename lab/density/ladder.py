@@ -76,7 +76,7 @@ def order(profile: Profile, arm: str, block: int, *, slow: bool) -> tuple[int, .
 def _slow(stage: Stage) -> bool:
     ground = stage.bench.ground
     if stage.trial.arm == "trove-vm":
-        return ground.cloud is not None and ground.cloud.hypervisor == "qemu"
+        return ground.cloud is not None and ground.cloud.runs("trove-vm") == "qemu"
     return stage.trial.arm == "vm" and ground.machines is not None and ground.machines.emulated
 
 

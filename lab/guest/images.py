@@ -34,6 +34,8 @@ class Format:
 
 QCOW2 = Format("qcow2", "bare", "qcow2")
 DOCKER = Format("raw", "docker", "tar")
+MACHINE, CONTAINER = {"img_hv_type": "qemu"}, {"img_hv_type": "docker"}
+"""By these Nova's scheduler chooses between hypervisors; libvirt says qemu of a host with KVM too."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def guest(suite: str, agent: Agent | None = None, *, backups: bool = False) -> I
         recipe.build,
         proof.trove_guest,
         datastores={d.name: d.version for d in recipe.datastores},
-        properties={"hw_disk_bus": "virtio", "hw_rng_model": "virtio"},
+        properties={**MACHINE, "hw_disk_bus": "virtio", "hw_rng_model": "virtio"},
     )
 
 
@@ -141,16 +143,18 @@ def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = F
         None,
         DOCKER,
         datastores={d.name: d.version for d in recipe.datastores},
+        properties=CONTAINER,
     )
 
 
 def container_smoke(suite: str) -> Image:
     """The smoke guest for Nova's Docker driver: busybox with the same script."""
     recipe = smoke.Recipe(suite)
-    return Image("smoke", content(recipe.key, Path(archive.__file__)), recipe.build_container, None, DOCKER)
+    key = content(recipe.key, Path(archive.__file__))
+    return Image("smoke", key, recipe.build_container, None, DOCKER, properties=CONTAINER)
 
 
 def smoke_guest(suite: str) -> Image:
     """The smoke guest: a kernel and busybox."""
     recipe = smoke.Recipe(suite)
-    return Image("smoke", recipe.key, recipe.build, proof.smoke_guest)
+    return Image("smoke", recipe.key, recipe.build, proof.smoke_guest, properties=MACHINE)

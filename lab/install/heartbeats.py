@@ -33,11 +33,12 @@ def await_keystone(admin: Callable[[], Connection], seconds: float, note: Note) 
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """``seconds`` bounds the wait for them (the setting ``service_timeout``)."""
+    """``seconds`` bounds the wait for them (``service_timeout``); ``computes``: how many compute services."""
 
     remote: Callable[[], Remote]
     admin: Callable[[], Connection]
     seconds: float
+    computes: int = 1
 
     def fresh(self) -> bool:
         """Whether all of them do."""
@@ -78,7 +79,7 @@ class Heartbeats:
             fresh = seen is not None and seen > booted and (now - seen).total_seconds() < FRESH_SECONDS
             if service.state != "up" or not fresh:
                 late.append(service.binary)
-        if not any(s.binary == "nova-compute" for s in services):
+        if sum(s.binary == "nova-compute" for s in services) < self.computes:
             late.append("nova-compute")
         late += [agent.binary for agent in admin.network.agents() if not agent.is_alive]
-        return late + ([] if list(admin.compute.hypervisors()) else ["hypervisor"])
+        return late + ([] if len(list(admin.compute.hypervisors())) >= self.computes else ["hypervisor"])

@@ -17,7 +17,7 @@ from lab.install.site import Site
 from lab.install.target import Target
 from lab.machine import keys
 from lab.remote import Remote
-from lab.settings import LabSpec
+from lab.settings import NOTHING, LabSpec
 from lab.steps import Step
 from lab.waits import Note
 
@@ -59,7 +59,7 @@ class Packages:
 
     def steps(self, after: str) -> list[Step]:
         """The installation as steps; the first one comes after step ``after``."""
-        beats = Heartbeats(self.remote, self.admin, self.spec.service_timeout)
+        beats = Heartbeats(self.remote, self.admin, self.spec.service_timeout, 1 + (self.spec.beside != NOTHING))
         return [
             Step("configure", "write the services' configuration", self._configured, self._configure, (after,)),
             Step("databases", "make the services' databases", self._has_databases, self._databases, ("configure",)),
@@ -97,6 +97,8 @@ class Packages:
         units = (*UNITS, *SWIFT_UNITS) if self.site().backups else UNITS
         if self.site().virt_type != "docker":
             return units
+        if self.site().beside:
+            return ("docker", *units, "nova-compute-machines")
         return ("docker", *(unit for unit in units if unit not in LIBVIRT_UNITS))
 
     @cached_property

@@ -27,6 +27,8 @@ CONTAINERS_ONLY = (
     "etc/systemd/system/docker.service.d/trove-lab.conf",
     "etc/trove-lab/detach-loops.sh",
 )
+BESIDE = ("etc/nova/nova-machines.conf", "etc/systemd/system/nova-compute-machines.service")
+"""Files of a second compute service, of machines beside containers."""
 DRIVER = PROJECT / "novadriver" / "nova" / "virt" / "docker"
 DRIVER_TARGET = "/usr/lib/python3/dist-packages/nova/virt/docker"
 """Nova loads drivers from nova.virt only, and that is no namespace package."""
@@ -62,8 +64,10 @@ def names() -> list[str]:
 def first(site: Site) -> list[str]:
     """The files that are wanted before any service starts."""
     skip = set(AFTER_NETWORKS)
-    if site.datapath != "netdev" or site.virt_type == "docker":
+    if site.datapath != "netdev" or (site.virt_type == "docker" and not site.beside):
         skip |= set(USERSPACE_ONLY)
+    if not site.beside:
+        skip |= set(BESIDE)
     if site.virt_type != "docker":
         skip |= set(CONTAINERS_ONLY)
     return [name for name in names() if name not in skip and (site.backups or not name.startswith(SWIFT))]
@@ -100,6 +104,8 @@ def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, st
         "private_cidr": site.private.cidr,
         "mgmt_ip": site.mgmt.machine,
         "mgmt_prefix": site.mgmt.prefix,
+        "compute_host": site.compute_host,
+        "computes": site.computes,
     }
     return [_file(name, environment.get_template(name).render(context)) for name in wanted]
 

@@ -69,6 +69,7 @@ class Site:
 
     ``datapath``: ``system`` where the kernel has openvswitch, ``netdev`` (userspace) otherwise; ``virt_type``:
     ``kvm`` where a guest was seen to boot on it, else ``qemu``; ``docker`` for containers; probed, never assumed.
+    ``beside``: the ``virt_type`` of a second compute service, of machines, where the first runs containers; or empty.
     ``backups``: Swift is there, and the guests carry what Trove backs up with.
     ``public_ports``: service type to the port published on the host's loopback.
     """
@@ -78,6 +79,7 @@ class Site:
     virt_type: str = "qemu"
     default_datastore: str = "mariadb"
     database_timeout: int = 1800
+    beside: str = ""
     backups: bool = False
     host_ip: str = HOST_IP
     host_name: str = "machine"
@@ -92,6 +94,18 @@ class Site:
     mgmt_interface: str = "trove-mgmt"
     mgmt_mac: str = "fa:16:3e:fe:00:01"
     instances: str = "/var/lib/nova/instances"
+    machines: str = "/var/lib/nova/machines"
+
+    @property
+    def compute_host(self) -> str:
+        """The first compute service's name. Beside another it has one of its own: machines keep the chassis's name,
+        since libvirt's driver binds ports to its own name only, and the one for containers can be told another."""
+        return f"{self.host_name}-containers" if self.beside else self.host_name
+
+    @property
+    def computes(self) -> int:
+        """How many compute services share the machine."""
+        return 2 if self.beside else 1
 
     @property
     def services(self) -> Mapping[str, int]:

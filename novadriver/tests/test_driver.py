@@ -451,6 +451,18 @@ class HostTestCase(DriverTestCase):
         self.assertEqual("machine-docker", self.driver.network_binding_host_id(self.context, instance))
         self.flags(network_host="machine", group="docker")
         self.assertEqual("machine", self.driver.network_binding_host_id(self.context, instance))
+        self.assertTrue(self.driver.manages_network_binding_host_id())
+
+    def test_ports_that_a_resize_bound_to_the_compute_services_name_are_bound_again(self):
+        failed, bound = [port(1)], [port(1)]
+        failed[0]["type"] = model.VIF_TYPE_BINDING_FAILED
+        self.assertIs(failed, self.driver._bound(self.instance(), failed))
+        self.flags(network_host="machine", group="docker")
+        self.assertIs(bound, self.driver._bound(self.instance(), bound))
+        with mock.patch("nova.network.neutron.API") as api:
+            api.return_value.get_instance_nw_info.return_value = bound
+            self.assertIs(bound, self.driver._bound(self.instance(), failed))
+        self.assertEqual("machine", api.return_value.setup_instance_network_on_host.call_args.args[2])
 
     def test_capabilities_are_the_ones_that_exist(self):
         true = {name for name, value in DockerDriver.capabilities.items() if value}

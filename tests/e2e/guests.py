@@ -18,13 +18,13 @@ SECONDS = 120
 class Guest(contextlib.ExitStack):
     """``group`` is its only security group, closed at first; ``address`` the one on the private network.
 
-    ``server`` is Nova's id of it.
+    ``server`` is Nova's id of it, ``image`` Glance's name for what it boots.
     """
 
-    def __init__(self, name: str, lab: str) -> None:
+    def __init__(self, name: str, lab: str, image: str = smoke.IMAGE) -> None:
         super().__init__()
         home = Home(lab)
-        self.name = name
+        self.name, self.image = name, image
         self.cloud: Connection = cloud.connect(home.clouds_yaml, "demo")
         self.machine = Remote(lifecycle.machine_of(home).address())
 
@@ -44,7 +44,7 @@ class Guest(contextlib.ExitStack):
         self.port, self.address = made.id, made.fixed_ips[0]["ip_address"]
         server = compute.create_server(
             name=self.name,
-            image_id=self.cloud.image.find_image(smoke.IMAGE, ignore_missing=False).id,
+            image_id=self.cloud.image.find_image(self.image, ignore_missing=False).id,
             flavor_id=compute.find_flavor(smoke.FLAVOR, ignore_missing=False).id,
             networks=[{"port": self.port}],
             user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),

@@ -122,6 +122,13 @@ def test_one_version_is_nothing_to_upgrade_to(home: Home) -> None:
     assert ("PATCH", "/instances/i0", {"instance": {"datastore_version": "11.8"}}) in fake.requests
 
 
+def test_a_container_is_not_upgraded_to_a_machine(home: Home) -> None:
+    provider, fake = cloud(home, versions=("11.8", "11.8-vm"))
+    do(provider, Operation.CREATE)
+    assert fake.instances["i0"]["datastore"]["version"] == "11.8"
+    assert do(provider, Operation.UPGRADE).outcome is Outcome.MISSING
+
+
 def test_stop_is_an_operators_action_and_start_a_restart(home: Home) -> None:
     provider, fake = cloud(home)
     do(provider, Operation.CREATE)

@@ -119,8 +119,8 @@ def test_a_lab_that_is_not_there_is_refused_with_the_command_that_makes_it() -> 
 @pytest.mark.parametrize(
     ("provider", "hypervisor", "arm", "says", "mends"),
     [
-        ("docker", "docker", "trove-vm", "qemu or kvm, and 'one' has docker", "./inv up --hypervisor=qemu"),
-        ("docker", "qemu", "trove-container", "is docker, and 'one' has qemu", "--name=trove-container and --out="),
+        ("docker", "docker", "trove-vm", "qemu or kvm, and 'one' has docker", "docker --beside=qemu --no-database"),
+        ("docker", "qemu", "trove-container", "is docker, and 'one' has qemu", "docker --beside=qemu --no-database"),
         ("libvirt", "docker", "trove-container", "is a virtual machine", "--provider=docker"),
     ],
 )
@@ -176,13 +176,27 @@ def test_another_command_adds_its_arms_to_the_run(tmp_path: Path) -> None:
         manifest.settle(tmp_path, made(["vm", "trove-vm"], {"name": "kvm"}, {}))
 
 
+def cloud_of(api: Any, beside: str) -> clouds.Cloud:
+    nobody: Any = None
+    return clouds.Cloud(nobody, "docker", nobody, api, nobody, "small", 512, "net", 2, beside)
+
+
+def test_one_lab_serves_both_arms_where_machines_stand_beside_containers(tmp_path: Path) -> None:
+    access, fake = faketrove.access(Home("one", tmp_path))
+    fake.versions = ("11.8", "11.8-vm")
+    cloud = cloud_of(access.user, beside="qemu")
+    assert (cloud.runs("trove-container"), cloud.newest("trove-container", "mariadb")) == ("docker", "11.8")
+    assert (cloud.runs("trove-vm"), cloud.newest("trove-vm", "mariadb")) == ("qemu", "11.8-vm")
+    assert cloud.newest("trove-vm", "redis") is None
+
+
 @pytest.fixture
 def arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Instances, faketrove.FakeTrove]:
     """The arm over a Trove in memory; the way to the instances and their SQL are left out."""
     monkeypatch.setattr(instances, "password", lambda: "secret")
     monkeypatch.setattr(instances.Instances, "_fill", lambda *_: None)
     access, fake = faketrove.access(Home("one", tmp_path))
-    cloud = SimpleNamespace(api=access.user, hypervisor="docker", flavor="small", network="net", patience=2)
+    cloud = cloud_of(access.user, beside="nothing")
     ground: Any = SimpleNamespace(
         cloud=cloud, journal=SimpleNamespace(folder=tmp_path / "run1"), patience=2, dockers=None, clock=ENDLESS
     )

@@ -21,6 +21,7 @@ SITES = {
     "userspace-qemu": Site(PUBLISHED),
     "userspace-docker": Site(PUBLISHED, virt_type="docker"),
     "backups": Site(PUBLISHED, virt_type="docker", backups=True),
+    "beside": Site(PUBLISHED, virt_type="docker", beside="qemu"),
     "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
 }
 IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
@@ -43,7 +44,7 @@ def rendered(kind: str) -> list[render.File]:
 def test_goldens(kind: str) -> None:
     """LAB_WRITE_GOLDENS=1 writes them anew; the diff is then what is reviewed."""
     files = {file.path: file.text for file in rendered(kind)}
-    if kind == "backups":  # only what is other than without
+    if kind in ("backups", "beside"):  # only what is other than without
         without = {file.path: file.text for file in rendered("userspace-docker")}
         files = {path: text for path, text in files.items() if without.get(path) != text}
     folder = GOLDENS / kind
@@ -81,6 +82,28 @@ def test_backups_bring_swift_and_name_their_image() -> None:
     assert having["/etc/trove/trove-guestagent.conf"].count(f"backup_docker_image = {backup.image()}\n") == 2
 
 
+def test_a_second_compute_service_keeps_the_chassis_s_name_and_the_first_binds_its_ports_to_it() -> None:
+    paths = {kind: {file.path: file.text for file in rendered(kind)} for kind in SITES}
+    extra = paths["beside"].keys() - paths["userspace-docker"].keys()
+    assert extra == {f"/{name}" for name in (*render.BESIDE, *render.USERSPACE_ONLY)}
+
+    def settings(*files: str) -> configparser.ConfigParser:
+        read = configparser.ConfigParser(interpolation=None)
+        for file in files:
+            read.read_string(paths["beside"][f"/etc/nova/{file}"])
+        return read
+
+    containers, machines = settings("nova.conf", "nova-compute.conf"), settings("nova.conf", "nova-machines.conf")
+    chassis = paths["beside"]["/etc/openvswitch/system-id.conf"].strip()
+    assert machines["DEFAULT"]["host"] == containers["docker"]["network_host"] == chassis
+    assert containers["DEFAULT"]["host"] not in ("", chassis)
+    assert containers["DEFAULT"]["state_path"] != machines["DEFAULT"]["state_path"]
+    alone = {line for line in paths["userspace-docker"]["/etc/nova/nova.conf"].splitlines() if "ratio" in line}
+    for line in alone:
+        key, _, value = line.partition(" = ")
+        assert int(machines["DEFAULT"][key]) * 2 == int(value)
+
+
 def test_the_driver_lands_where_nova_looks_for_it() -> None:
     there = {file.path for file in render.driver()}
     assert {
@@ -116,7 +139,7 @@ def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
             process.run("bash", "-n", tmp_path / "script")
             assert file.mode == 0o755, file.path
             scripts += 1
-    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "kernel-kvm": 2}[kind]
+    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "kernel-kvm": 2}[kind]
 
 
 def test_the_shell_check_can_fail(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Instances:
             raise BadValue("arms", name, "an arm that this run has a lab for", "the bench")
         self.name = name
         self._cloud: Cloud = ground.cloud
-        self.emulated = self._cloud.hypervisor == "qemu"
+        self.emulated = self._cloud.runs(name) == "qemu"
         self._ground = ground
         self._engine = baked.engine
         self._prefix = f"{PREFIX}{ground.journal.folder.name}-"
@@ -137,10 +137,10 @@ class Instances:
             self._tunnel = None
 
     def _store(self) -> dict[str, str]:
-        versions = self._cloud.api.datastores().get(self._engine.name, {})
-        if not versions:
+        version = self._cloud.newest(self.name, self._engine.name)
+        if not version:
             raise BadValue("engine", self._engine.name, "a datastore of this Trove", "--engine")
-        return {"type": self._engine.name, "version": max(versions)}
+        return {"type": self._engine.name, "version": version}
 
     def _some(self, count: int) -> list[Start]:
         """Ask for ``count`` at once; each is filled with its data once it answers."""

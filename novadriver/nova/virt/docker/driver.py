@@ -3,9 +3,11 @@
 import os
 
 import os_vif
+from nova import context as nova_context
 from nova import exception, utils
 from nova.compute import power_state, task_states
 from nova.image import glance
+from nova.network import model, neutron
 from nova.virt import driver
 from nova.virt.docker import configdrive, containers, disks, errors, host, images, network, privsep
 from nova.virt.docker.conf import CONF
@@ -67,6 +69,9 @@ class DockerDriver(driver.ComputeDriver):
 
     def network_binding_host_id(self, context, instance):
         return CONF.docker.network_host or instance.host
+
+    def manages_network_binding_host_id(self):
+        return bool(CONF.docker.network_host)
 
     def default_root_device_name(self, instance, image_meta, root_bdm):
         return "/dev/vda"
@@ -140,6 +145,7 @@ class DockerDriver(driver.ComputeDriver):
 
     def _start(self, instance, network_info, wait=False):
         """Attach the disks, start the container, plug its ports, and (``wait``) hear from Neutron that they work."""
+        network_info = self._bound(instance, network_info)
         disks.attach(self._directory(instance))
         static = containers.profile(instance.flavor) == "plain"
         events = network.events(network_info) if wait and CONF.vif_plugging_timeout else []
@@ -153,6 +159,15 @@ class DockerDriver(driver.ComputeDriver):
             LOG.warning("Timeout waiting for %s", events, instance=instance)
             if CONF.vif_plugging_is_fatal:
                 raise exception.VirtualInterfaceCreateException() from None
+
+    @staticmethod
+    def _bound(instance, network_info):
+        """The ports, bound where Neutron's agent is: a resize binds them to the compute service's own name."""
+        if not CONF.docker.network_host or model.VIF_TYPE_BINDING_FAILED not in [v["type"] for v in network_info]:
+            return network_info
+        admin, ports = nova_context.get_admin_context(), neutron.API()
+        ports.setup_instance_network_on_host(admin, instance, CONF.docker.network_host)
+        return ports.get_instance_nw_info(admin, instance)
 
     @staticmethod
     def _plugging_failed(event_name, instance):
