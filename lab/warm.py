@@ -12,7 +12,7 @@ from lab.machine.docker import DockerMachine
 from lab.waits import Note
 
 REPOSITORY = "trove-lab/warm"
-SOURCES = ("lab/install", "lab/work.py", "lab/machine")
+SOURCES = ("lab/install", "lab/work.py", "lab/guests.py", "lab/machine")
 """What decides how the cloud in the image was made."""
 
 

@@ -17,7 +17,7 @@ from lab.home import Home
 from lab.remote import Remote
 from lab.settings import LabSpec
 from lab.sql import Login
-from lab.trove import VM
+from lab.trove import ACTIVE, VM
 from tests.e2e.conftest import Lab
 from tests.e2e.guests import Guest
 
@@ -118,7 +118,7 @@ def test_a_container_keeps_its_ports_through_a_resize(both: Both) -> None:
     both.trove.act(made["id"], "resize", flavorRef=larger)
     waits.until(
         "the larger instance",
-        lambda: (i := both.trove.instance(made["id"]))["status"] == "HEALTHY" and i["flavor"]["id"] == larger,
+        lambda: (i := both.trove.instance(made["id"]))["status"] in ACTIVE and i["flavor"]["id"] == larger,
         seconds=SECONDS,
         setting="-",
         every=2.0,
