@@ -123,8 +123,8 @@ class DevStack:
         names = [ADDRESS, NETWORK]
         names += render.CONTAINERS_ONLY if docker else render.USERSPACE_ONLY if userspace else ()
         files = render.render(site, self.home.secrets, names)
-        patch = PROJECT / "dockerfiles/machine/patches/trove-delete-without-cinder.patch"
-        files.append(File(f"{localconf.PATCHES}/{patch.name}", patch.read_text(), "root", 0o644))
+        for patch in sorted((PROJECT / "dockerfiles/machine/patches").glob("*.patch")):
+            files.append(File(f"{localconf.PATCHES}/{patch.name}", patch.read_text(), "root", 0o644))
         if docker:
             unit = render.render(site, self.home.secrets, [COMPUTE])[0]
             files.append(dataclasses.replace(unit, path=f"/{COMPUTE}".replace("nova-compute", "devstack@n-cpu")))

@@ -382,7 +382,9 @@ def test_the_hypervisor_of_containers_configures_nova_through_devstacks_own_func
     script = f"""
     set -e
     STACK_USER=stack NOVA_DIR={tmp_path}/nova NOVA_CONF=nova.conf NOVA_CPU_CONF=/etc/nova/nova-cpu.conf
-    for name in install_package add_user_to_group pip_install restart_service sudo iniset cp; do
+    PYTHON={tmp_path}/python
+    echo 'echo /venv/site-packages' > $PYTHON && chmod +x $PYTHON
+    for name in install_package add_user_to_group pip_install restart_service sudo iniset cp patch; do
         eval "$name() {{ echo $name \\"\\$@\\"; }}"
     done
     is_package_installed() {{ [ "$1" != docker-cli ]; }}
@@ -400,4 +402,10 @@ def test_the_hypervisor_of_containers_configures_nova_through_devstacks_own_func
     ]
     assert f"cp -r /opt/stack/novadriver/docker {tmp_path}/nova/nova/virt/" in said
     assert "iniset nova.conf DEFAULT compute_driver docker.DockerDriver" in said
-    assert said[-1].endswith("helper_command sudo privsep-helper --config-file /etc/nova/nova-cpu.conf")
+    privileged = "helper_command sudo privsep-helper --config-file /etc/nova/nova-cpu.conf"
+    assert [row for row in said if row.endswith(privileged)]
+    patches = [row for row in said if row.startswith("patch ")]
+    assert patches[0] == patches[1].replace("patch ", "patch --dry-run ", 1)
+    assert patches[1].endswith("oslo-messaging-replies-at-once.patch --directory=/venv/site-packages")
+    (name,) = (word.rpartition("/")[2] for word in patches[1].split() if word.startswith("--input="))
+    assert (PROJECT / "dockerfiles/machine/patches" / name).exists()
