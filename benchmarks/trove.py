@@ -177,7 +177,8 @@ def main() -> None:
     rows["hypervisor"] = bench.spec.hypervisor
     rows["plain server, create to ACTIVE, each"] = [made for made, _ in servers]
     rows["plain server, delete, each"] = [gone for _, gone in servers]
-    _singles(bench, rows, "mariadb")
+    for datastore in ("mariadb", "postgresql"):
+        _singles(bench, rows, datastore)
     for count in (10, 30):
         before, programs_before = bench.memory()
         rows[f"{count} mariadb at once"] = bench.create(count, "mariadb")
@@ -187,7 +188,6 @@ def main() -> None:
         each = {name: (held - programs_before.get(name, 0)) / count for name, held in programs.items()}
         rows[f"{count} mariadb, MiB each by program"] = {k: round(v, 1) for k, v in each.items() if v >= 0.5}
         rows[f"{count} mariadb, all deleted"] = bench.delete()
-    _singles(bench, rows, "postgresql")
     print(json.dumps(rows, indent=1))
 
 
