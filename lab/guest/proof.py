@@ -47,8 +47,9 @@ class Boot:
     def ended(self) -> str | None:
         """Why it can no longer come up, if that is so."""
         words = self.console()
-        if self.child.poll() is not None:
-            return f"QEMU ended; the console said last:\n{self.last()}"
+        if (code := self.child.poll()) is not None:
+            # 0 is a guest that reset (-no-reboot), a negative number the signal
+            return f"QEMU ended with {code}; the console said last:\n{self.last()}"
         for fatal in ("Kernel panic", "initrd: ", "emergency mode", "error: no such device", "No bootable device"):
             if fatal in words:
                 return f"{fatal!r} on the console, which said last:\n{self.last()}"

@@ -63,7 +63,7 @@ class Both(Lab):
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
     plain = Lab(NAME)
-    plain.inv("destroy", f"--name={NAME}", check=False)
+    plain.inv("destroy", f"--name={NAME}", "--keep-cache", check=False)
     plain.up("--hypervisor=docker", "--beside=qemu", "--no-database")
     yield Both()
     plain.inv("destroy", f"--name={NAME}", "--keep-cache", check=False)
