@@ -92,11 +92,11 @@ class Cloud:
                     found.append(parsed(answer))
         return found
 
-    def as_dict(self) -> dict[str, Any]:
-        """What the manifest keeps of it."""
+    def as_dict(self, arm: str) -> dict[str, Any]:
+        """What the manifest keeps of it for an arm."""
         spec = self.home.state["spec"]
-        kept = ("hypervisor", "beside", "release", "installer", "distro")
-        return {**{key: spec[key] for key in kept}, "flavor": FLAVOR, "memory_mib": self.memory}
+        known = {key: spec[key] for key in ("release", "installer", "distro")}
+        return {"hypervisor": self.runs(arm), **known, "flavor": FLAVOR, "memory_mib": self.memory}
 
 
 def parsed(answer: str) -> Guest:

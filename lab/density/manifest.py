@@ -71,7 +71,7 @@ def make(
             k.name: {"memory_mib": k.memory, "cpus": k.cpus, "machine": k.machine, "ram": k.ram}
             for k in (NAIVE, LEAN, CLONE)
         },
-        "labs": {arm: cloud.as_dict() for arm in spec.arms if arm in TROVE} if cloud else {},
+        "labs": {arm: cloud.as_dict(arm) for arm in spec.arms if arm in TROVE} if cloud else {},
         "guest_kernel": machines.kit.release if machines else None,
         "engines": {
             b.engine.name: {"image": b.engine.image, "tag": b.tag, "hashes": b.hashes, "config": b.engine.config}
