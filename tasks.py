@@ -139,16 +139,18 @@ def mirror(
     release: str = "",
     source: str = "",
     archive: str = "",
+    name: str | None = None,
     json: bool = False,
 ) -> None:
-    """Git mirrors for hosts that reach no git server: sync, status, export, import (into or from --mirror=DIR).
+    """What a host needs that reaches no git server, or nothing: sync, keep, status, export, import (--mirror=DIR).
 
-    --release: one or several, with commas; --source: where sync takes from; --archive: export's and import's file.
+    sync takes git's part of --release (one or several, with commas) from --source; keep takes packages and images
+    from the lab --name, made by DevStack; export and import carry all of it in one file, --archive.
     """
-    from lab import mirror as mirrors
-    from lab import show
+    from lab import offline, show
 
-    show.mirror(mirrors.command(action, mirror, cli.words(release), source, archive, show.note), json)
+    wanted = offline.Request(action, mirror, cli.words(release), source, archive, cli.lab_name(name))
+    show.mirror(offline.command(wanted, show.note), json)
 
 
 @cli.task

@@ -174,6 +174,12 @@ def save(tag: str, target: Path) -> None:
             file.write(chunk)
 
 
+def load(file: Path, seconds: float) -> None:
+    """Take the images that ``save`` wrote, with their tags. Raises: CommandFailed, DiskFull, TimedOut."""
+    with client(seconds) as engine, file.open("rb") as data:
+        engine.images.load(data)
+
+
 def export(tag: str, target: Path) -> None:
     """Write an image's files, as a container sees them, to the tar ``target``. Raises: CommandFailed, DiskFull."""
     with client(600) as engine:

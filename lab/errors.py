@@ -324,6 +324,33 @@ class MirrorLacks(LabError):
         )
 
 
+class MirrorStale(LabError):
+    """What a mirror keeps was made from other sources than there are now."""
+
+    id = "mirror-stale"
+    exit_code = 47
+
+    def __init__(self, folder: Path, mirror: str) -> None:
+        super().__init__(
+            f"What {folder} keeps was made from other sources than the lab has now.",
+            f"Remove that folder: what is in it is fetched and built again where there is a network, and then "
+            f"./inv mirror keep --mirror={mirror} --name=LAB keeps it anew.",
+        )
+
+
+class NothingKept(LabError):
+    """A mirror that has git's part alone, where nothing else answers."""
+
+    id = "nothing-kept"
+    exit_code = 48
+
+    def __init__(self, folder: Path, why: str, mirror: str) -> None:
+        super().__init__(
+            f"There is no {folder}, and no Python packages can be fetched from here: {why}.",
+            f"Where there is a network, make such a lab, then ./inv mirror keep --mirror={mirror} --name=LAB.",
+        )
+
+
 # --- database on demand (50-59) ----------------------------------------------------------------------------
 
 

@@ -5,15 +5,11 @@ A mirror is ``FOLDER/openstack/NAME.git``, bare. It is DevStack's GIT_BASE as it
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import catalog, process
 from lab.errors import BadFile, BadValue, CommandFailed, GitUnreachable, MirrorLacks, TimedOut
-from lab.home import cache
-from lab.install.localconf import GIT_BASE
 from lab.rows import Release
 from lab.waits import Note
 
@@ -30,7 +26,6 @@ REPOSITORIES = {
     "TROVE_CLIENT": "python-troveclient",
 }
 """Prefix of DevStack's branch setting to repository, of those that the lab's choice of services clones."""
-ACTIONS = ("sync", "status", "export", "import")
 FETCH_SECONDS = 3600
 LOOK_SECONDS = 60
 
@@ -107,29 +102,7 @@ def commit(folder: Path, row: Wanted) -> str | None:
     return done.stdout.strip() if done.ok else None
 
 
-def command(
-    action: str, folder: str, names: Sequence[str], source: str, archive: str, note: Note
-) -> list[dict[str, str]]:
-    """``./inv mirror ACTION``: what the mirror has then. Raises: BadValue, BadFile, GitUnreachable, DiskFull."""
-    if action not in ACTIONS:
-        raise BadValue("action", action, ", ".join(ACTIONS), "mirror")
-    if not folder:
-        raise BadValue("mirror", folder, "the mirror's folder, as --mirror=DIR", "flag")
-    if action in ("export", "import") and not archive:
-        raise BadValue("archive", archive, "a file, as --archive=FILE", "flag")
-    if action in ("sync", "status") and not names:
-        raise BadValue("release", "", "one or several, as --release=2026.1,2025.2", "flag")
-    where, file = Path(folder), Path(archive)
-    if action == "sync":
-        return sync(where, list(names), source or GIT_BASE, note, cache() / "mirror.log")
-    if action == "export":
-        export(where, file)
-    elif action == "import":
-        bring(file, where)
-    return status(where, list(names) or [r.name for r in catalog.load().releases if not lacking(where, r)])
-
-
-def sync(folder: Path, names: list[str], source: str, note: Note, log: Path) -> list[dict[str, str]]:
+def sync(folder: Path, names: list[str], source: str, note: Note, log: Path) -> None:
     """Bring every ref of the releases ``names`` from ``source``; safe to be killed and run again.
 
     Raises: GitUnreachable, DiskFull, Unsupported (no such release).
@@ -138,37 +111,14 @@ def sync(folder: Path, names: list[str], source: str, note: Note, log: Path) -> 
     for row in sorted({row for release in releases for row in wanted(release)}, key=lambda row: row.repository):
         note(f"{row.repository} {row.ref}")
         _fetch(folder / f"{row.repository}.git", f"{source.rstrip('/')}/{row.repository}", row.ref, log)
-    return status(folder, names)
 
 
-def status(folder: Path, names: list[str]) -> list[dict[str, str]]:
-    """Each ref that releases need, with the commit that the mirror has (empty: none)."""
+def status(folder: Path, release: Release) -> list[dict[str, str]]:
+    """Each ref that a release needs, with the commit that the mirror has (empty: none)."""
     return [
-        {"release": name, "repository": row.repository, "ref": row.ref, "commit": commit(folder, row) or ""}
-        for name in names
-        for row in wanted(catalog.load().release(name))
+        {"release": release.name, "what": row.repository, "ref": row.ref, "has": commit(folder, row) or ""}
+        for row in wanted(release)
     ]
-
-
-def export(folder: Path, archive: Path) -> Path:
-    """The mirror as one uncompressed tar (git's packs are compressed). Raises: BadValue."""
-    if not folder.is_dir():
-        raise BadValue("mirror", str(folder), "a folder that ./inv mirror sync made", "flag")
-    part = archive.with_name(f"{archive.name}.part")
-    with tarfile.open(part, "w") as tar:
-        for path in _repositories(folder):
-            tar.add(path, path.relative_to(folder))
-    return part.replace(archive)
-
-
-def bring(archive: Path, folder: Path) -> None:
-    """Unpack what ``export`` wrote. Raises: BadFile."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        raise BadFile(archive, str(error), "Give a file that ./inv mirror export wrote.") from error
 
 
 def reason(text: str) -> str:
@@ -197,7 +147,3 @@ def _fetch(repository: Path, url: str, ref: str, log: Path) -> None:
     except CommandFailed as error:
         raise GitUnreachable(url, reason(error.last_lines)) from error
     process.run(*git, "symbolic-ref", "HEAD", into if into.startswith("refs/heads/") else f"refs/heads/{ref}")
-
-
-def _repositories(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.glob("*/*.git")) if (path / "HEAD").exists())

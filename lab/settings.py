@@ -58,7 +58,7 @@ class LabSpec:
     memory: int = _setting(12, "the machine's memory (a limit for provider docker)", low=6)
     cpus: int = _setting(0, "the machine's processors (0: all of the host's)")
     disk: int = _setting(40, "the machine's disk (virtual machines), and what must be free here", low=15)
-    mirror: str = _setting("", "git mirrors, a folder made by ./inv mirror, asked instead of a git server")
+    mirror: str = _setting("", "a folder made by ./inv mirror, asked instead of a git server, or of everything")
     install: bool = _setting(True, "install what this host lacks (--no-install prints the commands and stops)")
     machine_timeout: int = _setting(300, "how long the machine may take to answer SSH", low=1)
     build_timeout: int = _setting(3600, "how long one image build may take", low=1)

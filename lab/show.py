@@ -118,13 +118,16 @@ def matrix(rows: Sequence[Mapping[str, Any]], drawn: Table, json: bool) -> None:
 
 
 def mirror(rows: Sequence[Mapping[str, str]], json: bool) -> None:
-    """What a folder of git mirrors has."""
+    """What a mirror's folder has."""
     if json:
         cli.emit(rows)
     else:
         table(
-            ["release", "repository", "ref", "commit"],
-            [(r["release"], r["repository"], r["ref"], r["commit"][:12] or "[yellow]missing[/]") for r in rows],
+            ["release", "what", "ref", "has"],
+            [
+                (r["release"], r["what"], r["ref"], (r["has"][:12] if r["ref"] else r["has"]) or "[yellow]missing[/]")
+                for r in rows
+            ],
         )
 
 

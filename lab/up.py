@@ -39,6 +39,7 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
             home.state["spec"] = settings.to_dict(work.spec)
             if work.agent:
                 home.state["agent.commit"] = work.agent.commit
+            home.state["kept"] = work.kept.key if work.kept else ""
             steps.run(work.steps(), home.state, progress, again)
         finally:
             progress.close()

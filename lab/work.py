@@ -8,7 +8,7 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab import belongings, catalog, cloud, engine, glance, guests, mirror, waits, warm
+from lab import belongings, catalog, cloud, engine, glance, guests, kept, mirror, waits, warm
 from lab.firstdb import DATABASE, USER, FirstDatabase, client_file
 from lab.guest import agent
 from lab.guest.key import content
@@ -47,6 +47,9 @@ class Work:
         self.guests = [made(suite, self.agent, backups=backups)]
         if spec.beside != NOTHING:
             self.guests.append(guests.machines(suite, self.agent, backups=backups, beside=True))
+        self.kept = kept.of(home, spec)
+        if self.kept:
+            self.guests = [self.kept.instead_of(one) for one in self.guests]
 
     @cached_property
     def machine(self) -> Machine:
@@ -58,7 +61,8 @@ class Work:
         """What puts OpenStack on the machine; both end in the same contract."""
         if self.spec.installer == "packages":
             return Packages(self.home, self.spec, lambda: self.remote, self._site)
-        return DevStack(self.home, self.spec, lambda: self.remote, lambda: self.machine.ports(), self._gone)
+        taken = self.kept.in_machine if self.kept else ""
+        return DevStack(self.home, self.spec, lambda: self.remote, lambda: self.machine.ports(), self._gone, taken)
 
     @cached_property
     def remote(self) -> Remote:
@@ -166,27 +170,34 @@ class Work:
         return image.layer(self.spec.installer, self.spec.hypervisor)
 
     def _image_title(self) -> str:
+        if self.kept:
+            return "take the machine's image from the mirror"
         what = "OpenStack's packages" if self.spec.installer == "packages" else "what stack.sh takes from apt"
         return f"build the machine's image with {what}"
 
-    def _image_tag(self) -> str:
-        return image.machine_tag(self.suite, self._layer)
+    def image_tag(self) -> str:
+        """The machine image's tag, known before it is there."""
+        return self.kept.machine if self.kept else image.machine_tag(self.suite, self._layer)
 
     def _wanted_image(self) -> str | None:
         """The warm image if there is one of just this content, else the machine image if it is built, else None."""
-        plain = self._image_tag()
+        plain = self.image_tag()
         for tag in (self._warm_tag(), plain) if self.spec.warm else (plain,):
             if engine.find(tag) is not None:
                 return tag
         return None
 
     def _warm_tag(self) -> str:
-        made_of = [self._image_tag(), *(key for one in self.guests for key in (one.trove.key, one.smoke.key))]
+        made_of = [self.image_tag(), *(key for one in self.guests for key in (one.trove.key, one.smoke.key))]
         if self.spec.installer == "devstack":
-            made_of += [self.spec.release, "mirror" * bool(self.spec.mirror), content(*DEVSTACK_SOURCES)]
+            taken = self.kept.key if self.kept else "mirror" * bool(self.spec.mirror)
+            made_of += [self.spec.release, taken, content(*DEVSTACK_SOURCES)]
         return warm.tag(self.home, *made_of)
 
     def _build_machine_image(self, note: Note) -> None:
+        if self.kept:
+            self.kept.load(note, self.spec.build_timeout)
+            return
         image.machine(self.home, self.suite, self._layer, note, self.spec.build_timeout)
 
     def _machine_is_up(self) -> bool:
@@ -195,8 +206,8 @@ class Work:
     def _start(self, note: Note) -> None:
         tag = self._wanted_image()
         assert tag is not None
-        if engine.find(self._image_tag()) is not None:  # whoever built it: no other lab's destroy takes it from us
-            belongings.claim(self._image_tag(), self.home.name)
+        if engine.find(self.image_tag()) is not None:  # whoever built it: no other lab's destroy takes it from us
+            belongings.claim(self.image_tag(), self.home.name)
         wanted = Wanted(
             tag,
             self.spec.memory,

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from openstack.connection import Connection
 
-from lab import apt, catalog, cloud, mirror, pypi
-from lab.errors import CommandFailed, GitUnreachable, Unsupported
+from lab import apt, catalog, cloud, engine, kept, mirror, pypi, warm
+from lab.errors import CommandFailed, GitUnreachable, NothingKept, Unsupported
 from lab.home import PROJECT, Home
 from lab.install import localconf, render, resources
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
@@ -43,6 +43,8 @@ PLUGIN_FILES = "/opt/stack"
 VENV = "/opt/stack/data/venv"
 ADDRESS, NETWORK = (f"etc/systemd/system/trove-lab-{name}.service" for name in ("address", "network"))
 COMPUTE = "etc/systemd/system/nova-compute.service.d/trove-lab.conf"
+NO_SOURCES = 'Dir::Etc::SourceList "/dev/null";\nDir::Etc::SourceParts "/dev/null";\n'
+"""For apt, where nothing answers: all that stack.sh asks for is there but fresh lists."""
 PROBE = """
 container() { systemd-detect-virt --quiet --container; }
 container || echo volumes ksm
@@ -65,6 +67,8 @@ class DevStack:
     remote: Callable[[], Remote]
     ports: Callable[[], Mapping[str, int]]
     gone: Callable[[], str | None]
+    kept: str = ""
+    """Folder in the machine with every package that stack.sh takes (``wheels``, ``debs``), where none are fetched."""
     outbound: str = f"http://{HOST_IP}/identity/v3"
     """A URL in the machine that a guest must reach."""
 
@@ -139,7 +143,11 @@ class DevStack:
         for path in sorted(p for p in (FOLDER / "machine").rglob("*") if p.is_file()):
             name = path.relative_to(FOLDER / "machine")
             files.append(File(f"/{name}", path.read_text(), "root", 0o755 if "sbin" in name.parts else 0o644))
-        files.append(File("/etc/pip.conf", pypi.configuration(), "stack", 0o640))  # an index may want a password
+        if self.kept:
+            files.append(File("/etc/pip.conf", pypi.offline(f"{self.kept}/wheels"), "root", 0o644))
+            files.append(File("/etc/apt/apt.conf.d/90trove-lab", NO_SOURCES, "root", 0o644))
+        else:
+            files.append(File("/etc/pip.conf", pypi.configuration(), "stack", 0o640))  # an index may want a password
         files.append(File("/etc/trove-lab/local.conf", localconf.render(self._wanted), "root", 0o600))
         return files
 
@@ -157,6 +165,8 @@ class DevStack:
     def _prepare(self, note: Note) -> None:
         self._target.script("stack-user.sh")
         self._target.unpack(self._archive)
+        if self.kept:
+            self._target.script("stack-debs.sh", f"{self.kept}/debs")
         self.remote().run("systemctl", "enable", "--quiet", "--now", "trove-lab-address")
         url, ref = localconf.devstack_url(self._wanted), self._wanted.release.devstack.ref
         commands = [command for row in localconf.preparations(self._wanted) for command in row.run]
@@ -223,7 +233,7 @@ class DevStack:
 def check(spec: LabSpec) -> None:
     """Refuse what cannot end well, before anything is made.
 
-    Raises: BadValue, MirrorLacks, GitUnreachable, Unsupported.
+    Raises: BadValue, MirrorLacks, NothingKept, GitUnreachable, Unsupported.
     """
     rows = catalog.load()
     release = rows.release(spec.release)
@@ -239,6 +249,11 @@ def check(spec: LabSpec) -> None:
                 f"A mirror is not brought into machines of provider {spec.provider} yet.", "Give --provider=docker."
             )
         mirror.check(Path(spec.mirror), release)
+        there = kept.folder(Path(spec.mirror), spec)
+        # a lab that starts from its committed machine takes nothing from anywhere
+        starts_warm = engine.usable() is None and bool(warm.there(Home(spec.name)))
+        if kept.read(there) is None and not starts_warm and (why := pypi.unreachable()):
+            raise NothingKept(there, why, spec.mirror)
     else:
         mirror.reachable(release.devstack.url or f"{GIT_BASE}/openstack/devstack")
 

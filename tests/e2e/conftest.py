@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,15 @@ class Lab:
     """The lab as its user sees it: commands, exit codes, output."""
 
     name: str = NAME
+    before: tuple[str, ...] = ()
+    """Words before each command (another network namespace, say)."""
+    environment: Mapping[str, str] | None = None
 
     def inv(self, *words: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [ROOT / "inv", *words], cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
-        )
+            [*self.before, ROOT / "inv", *words],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
         if check:
             assert done.returncode == 0, f"./inv {' '.join(words)}\n{done.stdout}\n{done.stderr}"
         return done
@@ -50,8 +54,9 @@ class Lab:
     def up(self, *flags: str, kill_in: str | None = None, kill_after: float = 2.0) -> list[dict[str, Any]]:
         """``./inv up``; its events. With ``kill_in`` the client dies by SIGKILL so many seconds into that step."""
         child = subprocess.Popen(
-            [ROOT / "inv", "up", f"--name={self.name}", "--events", *flags],
+            [*self.before, ROOT / "inv", "up", f"--name={self.name}", "--events", *flags],
             cwd=ROOT,
+            env=self.environment,
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -160,6 +160,8 @@ def test_error_texts() -> None:
         errors.StackFailed("Starting Nova", "", "", "it said", Path("stack.log")),
         errors.GitUnreachable("https://opendev.org/openstack/nova", "could not resolve host"),
         errors.MirrorLacks(Path("/srv/git"), ["stable/2026.1 of openstack/nova"], "2026.1"),
+        errors.MirrorStale(Path("/srv/git/kept/2026.1-debian13-docker"), "/srv/git"),
+        errors.NothingKept(Path("/srv/git/kept/2026.1-debian13-docker"), "pypi.org does not answer", "/srv/git"),
         errors.Missing("shared", "upgrade", "all databases run one server's version"),
         errors.Refused("The time is before the backup.", "Give a later one."),
         errors.NoSuch.instance("x", ["a", "b"]),

@@ -298,12 +298,12 @@ class Probed:
         return Finished((), 0, "\n".join(self.can), "", 0.0)
 
 
-def files_for(tmp_path: Path, hypervisor: str, *can: str) -> dict[str, tuple[str, str, int]]:
+def files_for(tmp_path: Path, hypervisor: str, *can: str, taken: str = "") -> dict[str, tuple[str, str, int]]:
     """What is put on the machine: path to text, group and mode."""
     home = Home("dev", tmp_path)
     home.make()
     spec = dataclasses.replace(asked(mirror="/srv/git"), hypervisor=hypervisor)
-    made = DevStack(home, spec, lambda: Probed(*can), dict, lambda: None)  # type: ignore[arg-type, return-value]
+    made = DevStack(home, spec, lambda: Probed(*can), dict, lambda: None, taken)  # type: ignore[arg-type, return-value]
     return {file.path: (file.text, file.group, file.mode) for file in made._files}
 
 

@@ -48,8 +48,8 @@ def test_what_a_release_wants() -> None:
 def test_sync_brings_the_refs_and_their_tags_and_nothing_else(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mirror"
     for _ in range(2):  # again is harmless
-        rows = mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
-    assert all(len(row["commit"]) == 40 for row in rows)
+        mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
+    assert all(len(row["has"]) == 40 for row in mirror.status(folder, RELEASE))
     mirror.check(folder, RELEASE)
     nova = folder / "openstack/nova.git"
     assert git(nova, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/stable/2026.1", "refs/tags/1.0.0"]
@@ -69,9 +69,7 @@ def test_a_mirror_that_lacks_a_ref_is_refused_with_what_brings_it(source: Path, 
         mirror.check(folder, RELEASE)
     assert f"{folder} lacks stable/2026.1 of openstack/glance, which 2026.1 needs." in caught.value.cause
     assert f"./inv mirror sync --mirror={folder} --release=2026.1" in caught.value.remedy
-    assert [row["repository"] for row in mirror.status(folder, ["2026.1"]) if not row["commit"]] == [
-        "openstack/glance"
-    ]
+    assert [row["what"] for row in mirror.status(folder, RELEASE) if not row["has"]] == ["openstack/glance"]
 
 
 def test_no_folder_and_no_server_are_one_sentence(tmp_path: Path) -> None:
@@ -81,17 +79,6 @@ def test_no_folder_and_no_server_are_one_sentence(tmp_path: Path) -> None:
         mirror.reachable(str(tmp_path / "nowhere"))
     assert "does not appear to be a git repository" in caught.value.cause
     assert "--mirror=DIR" in caught.value.remedy
-
-
-def test_a_mirror_travels_as_one_file(source: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "mirror"
-    mirror.sync(folder, ["2026.1"], str(source), silent, tmp_path / "log")
-    archive = mirror.export(folder, tmp_path / "mirror.tar")
-    mirror.bring(archive, tmp_path / "there")
-    assert mirror.status(tmp_path / "there", ["2026.1"]) == mirror.status(folder, ["2026.1"])
-    (tmp_path / "bad.tar").write_text("no tar")
-    with pytest.raises(BadFile, match=r"bad\.tar cannot be read"):
-        mirror.bring(tmp_path / "bad.tar", tmp_path / "there")
 
 
 def test_a_commit_that_no_branch_leads_to(tmp_path: Path) -> None:
@@ -105,30 +92,6 @@ def test_a_commit_that_no_branch_leads_to(tmp_path: Path) -> None:
     git(server, "commit", "--quiet", "--allow-empty", "--amend", "--message=other")
     mirror._fetch(tmp_path / "m/openstack/devstack.git", str(server), commit, tmp_path / "log")
     assert mirror.commit(tmp_path / "m", mirror.Wanted("openstack/devstack", commit)) == commit
-
-
-@pytest.mark.parametrize(
-    ("words", "wanted"),
-    [
-        (("burn", "m", [], "", ""), "sync, status, export, import"),
-        (("sync", "", ["2026.1"], "", ""), "--mirror=DIR"),
-        (("export", "m", [], "", ""), "--archive=FILE"),
-        (("sync", "m", [], "", ""), "--release="),
-    ],
-)
-def test_what_is_left_out_is_asked_for(words: tuple[str, str, list[str], str, str], wanted: str) -> None:
-    with pytest.raises(BadValue) as caught:
-        mirror.command(*words, silent)
-    assert wanted in caught.value.remedy
-
-
-def test_the_command_says_what_the_mirror_has(source: Path, tmp_path: Path) -> None:
-    folder = str(tmp_path / "mirror")
-    rows = mirror.command("sync", folder, ["2026.1"], str(source), "", silent)
-    assert len(rows) == len(mirror.wanted(RELEASE))
-    mirror.command("export", folder, [], "", str(tmp_path / "m.tar"), silent)
-    # without names: the releases that it can serve
-    assert mirror.command("import", str(tmp_path / "two"), [], "", str(tmp_path / "m.tar"), silent) == rows
 
 
 def test_a_mirror_that_the_machine_may_not_read_is_refused(source: Path, tmp_path: Path) -> None:
