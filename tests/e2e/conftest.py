@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "e2e"
+TAG = re.compile(rf":(lab-)?{NAME}(-[0-9a-f]+)?$")
+"""Of an image that this lab claims or was committed to: not one of a lab whose name begins the same."""
 UP_SECONDS = 2400
 KILL_IN = ("machine", "configure", "upload")
 """``up`` is killed with -9 while each of these steps is under way."""
@@ -98,7 +101,7 @@ def host() -> dict[str, set[str]]:
     label = f"label=trove-lab={NAME}"
     return {
         "containers": lines("docker", "ps", "-aq", "--filter", label),
-        "images": {t for t in lines("docker", "images", "--format", "{{.Repository}}:{{.Tag}}") if NAME in t},
+        "images": {t for t in lines("docker", "images", "--format", "{{.Repository}}:{{.Tag}}") if TAG.search(t)},
         "networks": lines("docker", "network", "ls", "-q", "--filter", label),
         "volumes": lines("docker", "volume", "ls", "-q", "--filter", label),
         "interfaces": {p.name for p in Path("/sys/class/net").iterdir() if not p.name.startswith("veth")},
