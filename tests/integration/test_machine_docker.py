@@ -128,6 +128,40 @@ def test_a_snapshot_is_gone_back_to_with_its_docker_volume(machine: DockerMachin
     assert machine.snapshots() == []
 
 
+def test_a_copied_volume_shares_the_layers_of_images_and_nothing_else(wanted: Wanted) -> None:
+    source, target = (f"trove-lab-itest-v-{name}" for name in ("source", "target"))
+    make = """
+        mkdir -p image/overlay2/layerdb/sha256/x overlay2/layer/diff overlay2/container/diff volumes
+        printf layer > image/overlay2/layerdb/sha256/x/cache-id
+        for file in overlay2/layer/diff/file overlay2/container/diff/file volumes/file; do echo old > "$file"; done
+        ln -s ../layer/diff overlay2/container/link
+    """
+    look = "find . -type f -printf '%P %n ' -exec cat {} \\; | sort; readlink overlay2/container/link"
+
+    def there(name: str, script: str) -> str:
+        volumes = {name: {"bind": "/there", "mode": "rw"}}
+        return engine.output(wanted.image, ["sh", "-ec", f"cd /there; {script}"], volumes=volumes)
+
+    try:
+        with engine.client() as client:
+            client.volumes.create(source, labels={LABEL: "itest-v"})
+        there(source, make)
+        volume.copy(source, target, wanted.image, "itest-v")
+        there(target, "echo new > overlay2/container/diff/file; echo new > volumes/file; rm -r overlay2/layer")
+        volume.copy(source, target, wanted.image, "itest-v")
+        there(target, "echo new > overlay2/container/diff/file; echo new > volumes/file")
+        for name, text in ((source, "old"), (target, "new")):
+            assert there(name, look).splitlines() == [
+                "image/overlay2/layerdb/sha256/x/cache-id 1 layer",
+                f"overlay2/container/diff/file 1 {text}",
+                "overlay2/layer/diff/file 2 old",
+                f"volumes/file 1 {text}",
+                "../layer/diff",
+            ]
+    finally:
+        volume.remove(r"trove-lab-itest-v-\w+")
+
+
 def test_another_lab_from_the_same_image_has_another_host_key(machine: DockerMachine, home: Home) -> None:
     machine.commit("trove-lab/itest-warm:1", engine.SHARED, say)
     other = Home("itest-n", home.root)
