@@ -115,6 +115,14 @@ def test_halt_and_up_keep_files_ports_and_host_key(machine: DockerMachine, wante
     assert Remote(machine.address()).run("ls", "/root").stdout.split() == ["kept"]
 
 
+def test_input_arrives_at_once_and_one_who_leaves_before_its_end_is_named(machine: DockerMachine) -> None:
+    remote = Remote(machine.address())
+    assert remote.run("wc", "-c", stdin="é" * 200_000, timeout=30).stdout == "400000\n"
+    with pytest.raises(SshFailed, match=r"true was gone before it had its input"):
+        remote.run("true", stdin="x" * 20_000_000)
+    assert remote.run("cat", stdin="again").stdout == "again"
+
+
 def test_a_snapshot_is_gone_back_to_with_its_docker_volume(machine: DockerMachine) -> None:
     Remote(machine.address()).run("touch", "/var/lib/docker/then")
     machine.save("first", say)
