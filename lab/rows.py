@@ -10,10 +10,10 @@ from lab.errors import Unsupported
 
 Proof = Literal["run", "parsed", "unproven"]
 HYPERVISORS = ("kvm", "qemu", "docker", "lxc")
-FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm", "driven")
+FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm", "driven", "by-hand")
 """Words that a row may ask for besides hypervisor, distribution, family and ``python3.9``.
 
-``driven``: the lab itself runs stack.sh, and its guests are the lab's."""
+``driven``: the lab itself runs stack.sh, and its guests are the lab's; ``by-hand``: it does not."""
 
 
 def listed(names: Iterable[str]) -> str:

@@ -69,7 +69,7 @@ class Spec:
         volumes = self.facts.volumes and self.hypervisor in ("kvm", "qemu")
         absent = {f"no-{name}" for name, there in dataclasses.asdict(self.facts).items() if not there}
         machine = {self.hypervisor, self.distro.name, self.distro.family, f"python{self.distro.python}"}
-        machine |= {"driven"} if self.driven else set()
+        machine.add("driven" if self.driven else "by-hand")
         return frozenset(machine | absent - {"no-volumes"} | {"volumes" if volumes else "no-volumes"})
 
     @property

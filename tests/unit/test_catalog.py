@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -149,8 +150,8 @@ def test_one_guest_image_story_for_each_release() -> None:
 def test_no_setting_comes_from_two_rows() -> None:
     """Rows that both hold must not set the same thing: the order of rows would decide."""
     for release in ROWS.releases:
-        for word in ("kvm", "qemu", "docker", "lxc"):
-            words = frozenset({word, "centos7", "el", "python3.9", *FACTS} - {"volumes"})
+        for word, who in product(("kvm", "qemu", "docker", "lxc"), ("driven", "by-hand")):
+            words = frozenset({word, "centos7", "el", "python3.9", *FACTS} - {"volumes", "driven", "by-hand"} | {who})
             names = [(row.file, n) for row in ROWS.rows(ROWS.settings, release.name, words) for n in row.set]
             assert len(names) == len(set(names)), release.name
 
