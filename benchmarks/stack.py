@@ -40,7 +40,9 @@ def bare(spec: LabSpec) -> float:
     work.remote.run("/usr/local/sbin/lab-stack-before")
     words = ("runuser", "-u", "stack", "--", "env", "TERM=dumb", "LANG=en_US.UTF-8", "/opt/stack/devstack/stack.sh")
     began = monotonic()
-    work.remote.run("sh", "-c", 'cd /opt/stack/devstack && exec "$@" >/dev/null 2>&1', *words, timeout=LIMIT_SECONDS)
+    work.remote.run(
+        "sh", "-c", 'cd /opt/stack/devstack && exec "$@" >/dev/null 2>&1', "stack", *words, timeout=LIMIT_SECONDS
+    )
     return monotonic() - began
 
 
