@@ -44,10 +44,7 @@ def _host(name: str, root: Path, store: str = "") -> DockerHost:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
-    for one in engines.ALL.values():
-        if not any(tag.startswith(one.repository) for tag in _tags()):
-            pytest.skip(f"needs the image {one.repository}: ./inv image-build")
+def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
     made = _host("dbod-itest", tmp_path_factory.mktemp("labs"))
     try:
         yield made
@@ -55,11 +52,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerHost]:
         made.remove_all()
     assert belongings.labelled(made.home.name) == []
     assert not os.path.ismount(made.home.path / "store")
-
-
-def _tags() -> list[str]:
-    with engine.client() as client:
-        return [tag for image in client.images.list() for tag in image.tags]
 
 
 def do(host: Any, operation: Operation, name: str, **given: Any) -> Result:

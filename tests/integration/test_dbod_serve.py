@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import requests
 
-from lab import belongings, engine, waits
-from lab.dbod import database, engines
+from lab import belongings, waits
+from lab.dbod import database
 from lab.dbod.dockerhost import DockerHost
 from lab.dbod.serve import server
 from lab.home import Home
@@ -94,12 +94,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with engine.client() as client:
-        tags = [tag for image in client.images.list() for tag in image.tags]
-    for one in engines.ALL.values():
-        if not any(tag.startswith(one.repository) for tag in tags):
-            pytest.skip(f"needs the image {one.repository}: ./inv image-build")
+def served(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[Served]:
     made = Served(tmp_path_factory.mktemp("labs"))
     made.start()
     try:

@@ -1,0 +1,18 @@
+"""What tests with real servers share."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.guest import datastores
+
+SUITE = "trixie"
+BUILD_SECONDS = 900
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The engines' images; where they are missing they are built, which takes a minute."""
+    log = tmp_path_factory.mktemp("databases") / "log"
+    for one in datastores.load(SUITE):
+        one.build(lambda _: None, log, BUILD_SECONDS)
