@@ -13,7 +13,7 @@ import platform
 import sys
 from time import monotonic
 
-from benchmarks.up import NAME, ROOT, inv, up
+from benchmarks.up import NAME, ROOT, inv, shown, up
 from lab import doctor, plan, settings, steps
 from lab.home import Home
 from lab.progress import People
@@ -61,7 +61,7 @@ def main() -> None:
     inv("destroy", f"--name={NAME}", "--keep-cache")
     took = {e["step"]: e["seconds"] for e in events if e["event"] == "finished"}
     rows = {
-        "flags": flags,
+        "flags": shown(flags),
         "machine": f"{os.cpu_count()} processors, {platform.platform()}",
         "lab, to fresh heartbeats": cloud,
         "lab, its steps": took,
