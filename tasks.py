@@ -9,11 +9,11 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from lab import cli
-from lab.settings import Merged
+from lab.cli import invocation
+from lab.config.settings import Merged
 
 
-@cli.spec_task
+@invocation.spec_task
 def up(
     c: Context,
     merged: Merged,
@@ -26,7 +26,8 @@ def up(
 
     --dry-run says what would be done; --events tells progress as JSON lines; --from-manifest repeats a recorded run.
     """
-    from lab import show, up
+    from lab.cli import show
+    from lab.lifecycle import up
 
     if dry_run:
         show.plan(up.dry_run(merged, from_manifest), json)
@@ -34,63 +35,67 @@ def up(
     show.result(up.up(merged, from_manifest, show.progress(events)), json)
 
 
-@cli.task
+@invocation.task
 def status(c: Context, name: str | None = None, json: bool = False) -> None:
     """Say what is: machine, services, agents, instances, and where the state file is behind."""
-    from lab import lifecycle, show
+    from lab.cli import show
+    from lab.lifecycle import labs
 
-    show.status(lifecycle.status(cli.lab_name(name)), json)
+    show.status(labs.status(invocation.lab_name(name)), json)
 
 
-@cli.task
+@invocation.task
 def list(c: Context, json: bool = False) -> None:
     """List the labs on this host."""
-    from lab import lifecycle, show
+    from lab.cli import show
+    from lab.lifecycle import labs
 
-    show.labs(lifecycle.labs(), json)
+    show.labs(labs.labs(), json)
 
 
-@cli.task
+@invocation.task
 def ssh(c: Context, name: str | None = None, command: str = "") -> None:
     """Open a shell on the lab's machine, or run one command there (-c)."""
-    from lab import lifecycle
+    from lab.lifecycle import labs
 
-    lifecycle.ssh(cli.lab_name(name), command)
+    labs.ssh(invocation.lab_name(name), command)
 
 
-@cli.task
+@invocation.task
 def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port: int = 0) -> None:
     """Lead a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
-    from lab import lifecycle
+    from lab.lifecycle import labs
 
-    lifecycle.tunnel(cli.lab_name(name), datastore, port)
+    labs.tunnel(invocation.lab_name(name), datastore, port)
 
 
-@cli.task
+@invocation.task
 def logs(c: Context, name: str | None = None, out: str = "") -> None:
     """Collect one bundle of what every part said, without secrets."""
-    from lab import lifecycle, show
+    from lab.cli import show
+    from lab.lifecycle import labs
 
-    show.bundle(*lifecycle.bundle(cli.lab_name(name), Path(out) if out else None))
+    show.bundle(*labs.bundle(invocation.lab_name(name), Path(out) if out else None))
 
 
-@cli.task
+@invocation.task
 def halt(c: Context, name: str | None = None) -> None:
     """Stop the machine; ./inv up starts it again."""
-    from lab import lifecycle
+    from lab.lifecycle import labs
 
-    lifecycle.halt(cli.lab_name(name))
+    labs.halt(invocation.lab_name(name))
 
 
-@cli.task
+@invocation.task
 def snapshot(c: Context, action: str, label: str = "", name: str | None = None, json: bool = False) -> None:
     """Keep or bring back the whole machine: save, restore or delete --label=LABEL; list."""
-    from lab import lifecycle, show
+    from lab.cli import show
+    from lab.lifecycle import labs
 
-    show.snapshots(lifecycle.snapshot(cli.lab_name(name), action, label), json)
+    show.snapshots(labs.snapshot(invocation.lab_name(name), action, label), json)
 
 
-@cli.task
+@invocation.task
 def destroy(
     c: Context,
     name: str | None = None,
@@ -100,38 +105,41 @@ def destroy(
     json: bool = False,
 ) -> None:
     """Remove the lab and everything that it made (--all: every lab, and what they cached)."""
-    from lab import lifecycle, show
+    from lab.cli import show
+    from lab.lifecycle import labs
 
-    names = None if all else [cli.lab_name(name)]
-    show.removed(lifecycle.destroy(names, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
+    names = None if all else [invocation.lab_name(name)]
+    show.removed(labs.destroy(names, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
 
 
-@cli.task
+@invocation.task
 def doctor(c: Context, json: bool = False) -> None:
     """Probe what this host can do; each finding with its fix."""
-    from lab import doctor, show
+    from lab import doctor
+    from lab.cli import show
 
     show.findings(doctor.probe(), json)
 
 
-@cli.task
+@invocation.task
 def releases(c: Context, json: bool = False) -> None:
     """Print the matrix: release, distributions, Trove, nova-docker, and how each pair is proven."""
-    from lab import matrix, show
+    from lab.cli import show
+    from lab.config import matrix
 
     show.matrix(matrix.as_json(), matrix.table(), json)
 
 
-@cli.task
+@invocation.task
 def render(c: Context, distro: str, release: str, hypervisor: str = "qemu", out: str = "") -> None:
     """Render DevStack's local.conf with Trove for a release on a distribution (--out: into a file)."""
-    from lab import show
-    from lab.install import localconf
+    from lab.cli import show
+    from lab.install.devstack import localconf
 
     show.line(localconf.render_command(distro, release, hypervisor, out).rstrip("\n"))
 
 
-@cli.task
+@invocation.task
 def mirror(
     c: Context,
     action: str,
@@ -147,29 +155,32 @@ def mirror(
     sync takes git's part of --release (one or several, with commas) from --source; keep takes packages and images
     from the lab --name, made by DevStack; export and import carry all of it in one file, --archive.
     """
-    from lab import offline, show
+    from lab.cli import show
+    from lab.lifecycle import mirrors
 
-    wanted = offline.Request(action, mirror, cli.words(release), source, archive, cli.lab_name(name))
-    show.mirror(offline.command(wanted, show.note), json)
+    wanted = mirrors.Request(action, mirror, invocation.words(release), source, archive, invocation.lab_name(name))
+    show.mirror(mirrors.command(wanted, show.note), json)
 
 
-@cli.task
+@invocation.task
 def image_build(c: Context, distro: str = "debian13") -> None:
     """Build the Trove guest image alone (cached by content); prints its path."""
-    from lab import show, standalone
+    from lab.cli import show
+    from lab.guest import standalone
 
     show.line(str(standalone.build(distro, show.note)))
 
 
-@cli.task
+@invocation.task
 def image_boot(c: Context, distro: str = "debian13") -> None:
     """Boot the Trove guest image in QEMU until its agent dials the message queue."""
-    from lab import show, standalone
+    from lab.cli import show
+    from lab.guest import standalone
 
     show.line(standalone.boot(distro, show.note))
 
 
-@cli.task
+@invocation.task
 def density_bench(
     c: Context,
     engine: str = "mariadb",
@@ -189,47 +200,49 @@ def density_bench(
     one alone has); --answer-seconds: how long one may take to its first answer; --out: where, or what to go on with;
     --name: the lab that the arms trove-vm and trove-container are measured in.
     """
-    from lab import show
-    from lab.density import bench, profile
+    from lab.cli import show
+    from lab.density.measure import bench, profile
     from lab.report import density
 
-    spec = profile.spec(cli.words(engine), cli.words(arms), budget, quick=quick, seed=seed,
+    spec = profile.spec(invocation.words(engine), invocation.words(arms), budget, quick=quick, seed=seed,
                         objective_ms=objective, answer_seconds=answer_seconds)  # fmt: skip
-    folder, lab = cli.folder(out, "density"), cli.lab_name(name)
+    folder, lab = invocation.folder(out, "density"), invocation.lab_name(name)
     show.line(str(density.report(bench.bench(spec, folder, show.progress(events), lab=lab))))
 
 
-@cli.task
+@invocation.task
 def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool = False) -> None:
     """Bring a whole fleet up as containers on this host, every database answering, and take it down again."""
-    from lab import show
-    from lab.density import fleet as whole
+    from lab.cli import show
+    from lab.density.measure import fleet as whole
 
-    for line in whole.told(whole.fleet(fleet, cli.folder(out, "fleet"), show.progress(events))):
+    for line in whole.told(whole.fleet(fleet, invocation.folder(out, "fleet"), show.progress(events))):
         show.line(line)
 
 
-@cli.task
+@invocation.task
 def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = "", results: str = "") -> None:
     """Plan the hosts that a fleet needs: exact with its bound, first and best fit (--host=memory=256GiB,cpus=64).
 
     --results: the bench folders whose measured footprints count, with commas; without it the project's own run.
     """
-    from lab.density import plan
+    from lab.density.planning import plan
 
-    cli.emit([p.as_dict() for p in plan.plan(fleet, host, plan.folders(cli.words(results)), cli.words(arms))])
+    invocation.emit(
+        [p.as_dict() for p in plan.plan(fleet, host, plan.folders(invocation.words(results)), invocation.words(arms))]
+    )
 
 
-@cli.task
+@invocation.task
 def density_report(c: Context, results: str) -> None:
     """Render a bench's page and plots again from its raw rows alone."""
-    from lab import show
+    from lab.cli import show
     from lab.report import density
 
     show.line(str(density.report(Path(results))))
 
 
-@cli.task
+@invocation.task
 def dbod(
     c: Context,
     operation: str,
@@ -258,7 +271,7 @@ def dbod(
     --memory: MiB; --time: UTC, as 2026-01-31_23:59:59; --settings: key=value,key=value; --off ends a maintenance or
     automatic backups; --every hours from --hour (UTC) of week day --day (0: Monday) on, of which --keep stay.
     """
-    from lab import show
+    from lab.cli import show
     from lab.dbod import command
 
     wanted = command.request(
@@ -266,43 +279,43 @@ def dbod(
         category=category, backup=backup, time=time, target=target, version=version, on=not off,
         every=every, hour=hour, day=day, keep=keep,
     )  # fmt: skip
-    show.job(command.run(wanted, provider, cli.lab_name(name), show.note), json)
+    show.job(command.run(wanted, provider, invocation.lab_name(name), show.note), json)
 
 
-@cli.task
+@invocation.task
 def dbod_serve(c: Context, provider: str = "docker-host", port: int = 8750, name: str | None = None) -> None:
     """Serve DBOD's REST and its page on 127.0.0.1 until Ctrl-C: durable jobs, schedules, the state checker."""
-    from lab import show
+    from lab.cli import show
     from lab.dbod.serve import server
 
-    server.serve(provider, cli.lab_name(name), port, show.note)
+    server.serve(provider, invocation.lab_name(name), port, show.note)
 
 
-@cli.task
+@invocation.task
 def dbod_evaluate(
     c: Context, providers: str = "", engines: str = "", out: str = "", name: str | None = None,
     faults: bool = True, events: bool = False,
 ) -> None:  # fmt: skip
     """Try every requirement of DBOD on every provider and engine, and what breaks; ends in a page."""
-    from lab import show
-    from lab.dbod import evaluate
+    from lab.cli import show
+    from lab.dbod.evaluation import evaluate
     from lab.report import dbod as page
 
-    chosen = cli.words(providers), cli.words(engines)
-    folder = cli.folder(out, "dbod")
-    evaluate.evaluate(*chosen, cli.lab_name(name), folder, show.progress(events), broken=faults)
+    chosen = invocation.words(providers), invocation.words(engines)
+    folder = invocation.folder(out, "dbod")
+    evaluate.evaluate(*chosen, invocation.lab_name(name), folder, show.progress(events), broken=faults)
     show.line(str(page.report(folder)))
 
 
-@cli.spec_task
+@invocation.spec_task
 def show_config(c: Context, merged: Merged) -> None:
     """Print every setting, its value and where that came from."""
-    cli.emit(cli.show_config(merged))
+    invocation.emit(invocation.show_config(merged))
 
 
-@cli.task
+@invocation.task
 def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:
     """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k)."""
-    from lab import show, testrun
+    from lab.cli import show, test_run
 
-    testrun.run(everything=all, unit=unit, only=only, note=show.note)
+    test_run.run(everything=all, unit=unit, only=only, note=show.note)

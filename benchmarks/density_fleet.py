@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from lab.density import fleet
-from lab.progress import People
+from lab.core.progress import People
+from lab.density.measure import fleet
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from lab.density import planner
-from lab.density.planner import Class
+from lab.density.planning import planner
+from lab.density.planning.planner import Class
 
 GIB = 1024.0
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from lab import waits
+from lab.core import waits
+from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, State
-from lab.dbod.dockerhost import DockerHost
-from lab.home import Home
+from lab.dbod.dockerhost.provider import DockerHost
 
 NAME = "dbod-bench"
 FLEET = {"mariadb": 141, "postgresql": 27}

@@ -19,16 +19,16 @@ from typing import Any
 
 import psutil
 
-from lab import waits
-from lab.dbod.dockerhost import DockerHost
+from lab.core import waits
+from lab.core.home import PROJECT, Home
+from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.serve import server
-from lab.home import PROJECT, Home
 
 NAME = "dbod-bench"
 ASKERS = 4
 SECONDS = 10.0
 JOBS = 1000
-SERVE = "import sys; from lab.dbod.serve import server; from lab.waits import silent; "
+SERVE = "import sys; from lab.dbod.serve import server; from lab.core.waits import silent; "
 SERVE += f"server.serve('docker-host', 'lab', int(sys.argv[1]), silent, {NAME!r})"
 
 

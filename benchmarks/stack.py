@@ -14,11 +14,13 @@ import sys
 from time import monotonic
 
 from benchmarks.up import NAME, ROOT, inv, shown, up
-from lab import doctor, plan, settings, steps
-from lab.home import Home
-from lab.progress import People
-from lab.settings import LabSpec
-from lab.work import Work
+from lab import doctor
+from lab.config import plan, settings
+from lab.config.settings import LabSpec
+from lab.core import steps
+from lab.core.home import Home
+from lab.core.progress import People
+from lab.lifecycle.assembly import Work
 
 IMAGES = ("machine-image", "guest-image", "smoke-image")
 LIMIT_SECONDS = 3600

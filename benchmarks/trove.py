@@ -17,15 +17,18 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab import cloud, lifecycle, settings, sql
-from lab.errors import LabError
-from lab.firstdb import DATABASE, FLAVOR, NETWORK, USER
-from lab.remote import Remote
-from lab.smoke import FLAVOR as SMOKE_FLAVOR
-from lab.smoke import IMAGE
-from lab.sql import Login
-from lab.trove import ACTIVE, Trove
-from lab.waits import pause, until
+from lab.cloud import access
+from lab.cloud.trove import ACTIVE, Trove
+from lab.config import settings
+from lab.core.errors import LabError
+from lab.core.ssh import Remote
+from lab.core.waits import pause, until
+from lab.engines import sql
+from lab.engines.sql import Login
+from lab.lifecycle import labs
+from lab.lifecycle.first_database import DATABASE, FLAVOR, NETWORK, USER
+from lab.lifecycle.smoke_server import FLAVOR as SMOKE_FLAVOR
+from lab.lifecycle.smoke_server import IMAGE
 
 TIMES = 5
 REST_SECONDS = 60
@@ -51,11 +54,11 @@ class Bench:
     """One lab under measurement."""
 
     def __init__(self, name: str) -> None:
-        home = lifecycle.home_of(name)
+        home = labs.home_of(name)
         self.spec = settings.from_dict(home.state["spec"], "the lab's state")
-        self.demo: Connection = cloud.connect(home.clouds_yaml, "demo")
+        self.demo: Connection = access.connect(home.clouds_yaml, "demo")
         self.trove = Trove(self.demo)
-        self.remote = Remote(lifecycle.machine_of(home).address())
+        self.remote = Remote(labs.machine_of(home).address())
         self.password = secrets.token_hex(12)
         self.network = self.demo.network.find_network(NETWORK, ignore_missing=False).id
         self.flavor = self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id

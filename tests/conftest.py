@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab.density import profile
-from lab.runs.rows import Rows
+from lab.core.raw_rows import Rows
+from lab.density.measure import profile
 
 MIB = 1024 * 1024
 COST = {"vm": 450.0, "vm-lean": 260.0, "vm-clone": 120.0, "container": 80.0, "shared": 16.0}

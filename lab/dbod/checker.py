@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from lab.dbod.contract import State
-from lab.dbod.records import Record
+from lab.dbod.dockerhost.records import Record
 
 TOGETHER = 16
 Row = dict[str, Any]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 from time import monotonic
 
-from lab import waits
-from lab.dbod import database, jobs, providers
+from lab.core import waits
+from lab.core.errors import BadValue, LabBusy, LabError
+from lab.core.home import Home
+from lab.core.waits import Note
+from lab.dbod import database, jobs
 from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
+from lab.dbod.providers import table
 from lab.dbod.serve.queue import Queue
 from lab.dbod.serve.service import SERVER
-from lab.errors import BadValue, LabBusy, LabError
-from lab.home import Home
-from lab.waits import Note
 
 JOB_SECONDS = 3600.0
 
@@ -35,8 +36,8 @@ def request(operation: str, settings: str, **given: object) -> Request:
 
 def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:
     """Do it, or have the dbod-serve do it that holds the home. Raises: BadValue, Refused, NoSuchLab, GaveUp …"""
-    providers.checked(provider)
-    return perform(providers.provider(provider, lab, note), providers.home_of(provider, lab), wanted, note)
+    table.checked(provider)
+    return perform(table.provider(provider, lab, note), table.home_of(provider, lab), wanted, note)
 
 
 def perform(provider: Provider, home: Home, wanted: Request, note: Note) -> Result:

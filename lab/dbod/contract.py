@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from lab.errors import BadValue, LabError
-from lab.sql import Session
-from lab.waits import Note
+from lab.core.errors import BadValue, LabError
+from lab.core.waits import Note
+from lab.engines.sql import Session
 
 ENGINES = ("mariadb", "postgresql")
 CATEGORIES = ("PROD", "REF", "TEST")

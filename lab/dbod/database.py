@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab.errors import DiskFull, LabBusy, StateBroken
-from lab.home import Home
+from lab.core.errors import DiskFull, LabBusy, StateBroken
+from lab.core.home import Home
 
 FILE = "dbod.db"
 VERSION = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import monotonic
 
+from lab.core.errors import BadValue, Interrupted, LabError, Missing, PortTaken, Refused
+from lab.core.waits import Note, silent
 from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
-from lab.errors import BadValue, Interrupted, LabError, Missing, PortTaken, Refused
-from lab.waits import Note, silent
 
 REFUSALS = (BadValue, Refused, PortTaken)
 """The asker's mistakes: nothing was changed, and they are no fault of the provider."""

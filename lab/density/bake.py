@@ -20,16 +20,16 @@ import pg8000.dbapi
 from docker.models.containers import Container
 from filelock import FileLock, Timeout
 
-from lab import process, waits
-from lab.density import mergeable
+from lab.core import process, waits
+from lab.core.errors import DockerUnusable, LabBusy
+from lab.core.home import LABEL, cache
+from lab.core.secrets import Secrets
+from lab.core.state import write_atomically
+from lab.core.waits import Note
 from lab.density.dockers import PROBLEMS, Dockers, put, remove
 from lab.density.engine import CONFIG, DATA, DATABASE, MERGE, TRANSIENT, UID, USER, Engine, Place
-from lab.errors import DockerUnusable, LabBusy
+from lab.density.vm import mergeable
 from lab.guest import datastores
-from lab.home import LABEL, cache
-from lab.secrets import Secrets
-from lab.state import write_atomically
-from lab.waits import Note
 
 SECONDS = 300.0
 BUILD_SECONDS = 1800.0

@@ -14,8 +14,8 @@ import requests
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from lab.errors import DockerUnusable
-from lab.home import LABEL
+from lab.core.errors import DockerUnusable
+from lab.core.home import LABEL
 
 PREFIX = "density-"
 PROBLEMS = (docker.errors.DockerException, requests.exceptions.RequestException)

@@ -11,7 +11,7 @@ from typing import Any
 import pg8000.dbapi
 import pymysql
 
-from lab.errors import Unsupported
+from lab.core.errors import Unsupported
 
 MIB = 1024 * 1024
 HOME = "/srv"

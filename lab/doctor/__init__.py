@@ -5,12 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable
 
-from lab import host, process
+from lab.config.plan import Facts
+from lab.config.settings import LabSpec
+from lab.core import process
+from lab.core.errors import LabError
 from lab.doctor import features, hardware, kvm, reach, software
 from lab.doctor.finding import Finding
-from lab.errors import LabError
-from lab.plan import Facts
-from lab.settings import LabSpec
+from lab.host import packages
 
 
 def probe(spec: LabSpec | None = None) -> list[Finding]:
@@ -69,6 +70,6 @@ def _docker_possible(spec: LabSpec) -> tuple[bool, str]:
         return seen.status == "ok", seen.detail
     if not spec.install:
         return True, f"{seen.detail}; --no-install prints how to get one"
-    if host.may_install() and process.have("apt-get"):
+    if packages.may_install() and process.have("apt-get"):
         return True, f"{seen.detail}, but there is the right to install and start one"
     return False, f"{seen.detail}, and there is no right to install or start one"

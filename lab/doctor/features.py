@@ -6,7 +6,7 @@ import gzip
 import platform
 from pathlib import Path
 
-from lab.kernel import read
+from lab.host.kernel import read
 
 WANTED = ("openvswitch", "geneve")
 ABSENT = "absent"

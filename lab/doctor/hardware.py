@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psutil
 
-from lab import engine, kernel
+from lab.containers import client
+from lab.core.home import cache
 from lab.doctor import features, kvm
 from lab.doctor.finding import Finding, Status
-from lab.home import cache
+from lab.host import kernel
 
 GIB = 2**30
 LEAST_MEMORY = 6
@@ -153,9 +154,9 @@ def ports() -> Finding:
 
 
 def _docker_root() -> Path:
-    if engine.usable() is None:
-        with engine.client(10) as client:
-            return Path(str(client.info()["DockerRootDir"]))
+    if client.usable() is None:
+        with client.connect(10) as daemon:
+            return Path(str(daemon.info()["DockerRootDir"]))
     return Path("/var/lib/docker")
 
 

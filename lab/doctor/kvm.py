@@ -8,10 +8,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import process
-from lab.errors import LabError, TimedOut
-from lab.guest import initrd
-from lab.home import KERNELS, cache
+from lab.build import initrd
+from lab.core import process
+from lab.core.errors import LabError, TimedOut
+from lab.core.home import KERNELS, cache
 
 DEVICE = Path("/dev/kvm")
 WORDS = "lab-kernel-boots"

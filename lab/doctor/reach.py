@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from lab import apt
 from lab.doctor.finding import Finding, Status
+from lab.host import apt
 
 SECONDS = 3.0
 GIT = "https://opendev.org/openstack/trove/info/refs?service=git-upload-pack"

@@ -6,19 +6,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lab import apt, engine, host, process
+from lab.containers import client
+from lab.core import process
 from lab.doctor.finding import Finding, Status
+from lab.host import apt, packages
 
 
 def docker() -> Finding:
     """The engine: the ``docker`` on the PATH is only a client and says nothing about it."""
-    why = engine.usable()
+    why = client.usable()
     if why is not None:
-        fix = host.install_command(host.missing(["docker"])) or "./inv up starts it"
+        fix = packages.install_command(packages.missing(["docker"])) or "./inv up starts it"
         return Finding("docker", "Docker engine", "warn", why, fix)
-    with engine.client(10) as client:
-        about: dict[str, Any] = client.info()
-        api = client.version()["ApiVersion"]
+    with client.connect(10) as daemon:
+        about: dict[str, Any] = daemon.info()
+        api = daemon.version()["ApiVersion"]
     detail = (
         f"engine {about['ServerVersion']} (API {api}), storage {about['Driver']}, "
         f"cgroup v{about.get('CgroupVersion', '1')} by {about['CgroupDriver']}"
@@ -31,7 +33,7 @@ def docker() -> Finding:
 def vagrant() -> Finding:
     """Vagrant and its plugins."""
     if not process.have("vagrant"):
-        fix = host.install_command(host.missing(["vagrant"]))
+        fix = packages.install_command(packages.missing(["vagrant"]))
         return Finding("vagrant", "Vagrant", "warn", "not installed; ./inv up installs it", fix)
     version = process.run("vagrant", "--version", check=False, timeout=30).stdout.strip()
     plugins = "vagrant-libvirt" if _has_libvirt_plugin() else "no vagrant-libvirt"
@@ -40,9 +42,9 @@ def vagrant() -> Finding:
 
 def libvirt() -> Finding:
     """libvirt's system daemon and Vagrant's plugin for it."""
-    if lacking := host.missing(["libvirt"]):
+    if lacking := packages.missing(["libvirt"]):
         detail = f"lacks {', '.join(sorted({tool.apt for tool in lacking}))}"
-        return Finding("libvirt", "libvirt", "info", detail, host.install_command(lacking))
+        return Finding("libvirt", "libvirt", "info", detail, packages.install_command(lacking))
     answer = process.run("virsh", "-c", "qemu:///system", "version", "--daemon", check=False, timeout=10)
     if not answer.ok:
         fix = "sudo systemctl start libvirtd, and be in the group libvirt"
@@ -65,12 +67,12 @@ def virtualbox() -> Finding:
 
 def tools() -> Finding:
     """Programs that building images takes."""
-    lacking = host.missing(["ssh", "rootfs", "guest"])
+    lacking = packages.missing(["ssh", "rootfs", "guest"])
     if not lacking:
         return Finding("tools", "Image building", "ok", "mmdebstrap, QEMU and the rest are there")
     names = ", ".join(sorted({tool.program.rsplit("/", 1)[-1] for tool in lacking}))
-    status: Status = "warn" if host.may_install() and process.have("apt-get") else "fail"
-    return Finding("tools", "Image building", status, f"lacks {names}", host.install_command(lacking))
+    status: Status = "warn" if packages.may_install() and process.have("apt-get") else "fail"
+    return Finding("tools", "Image building", status, f"lacks {names}", packages.install_command(lacking))
 
 
 def authorities() -> Finding:
@@ -83,4 +85,4 @@ def authorities() -> Finding:
 
 
 def _has_libvirt_plugin() -> bool:
-    return not [tool for tool in host.missing(["libvirt"]) if tool.apt == "vagrant-libvirt"]
+    return not [tool for tool in packages.missing(["libvirt"]) if tool.apt == "vagrant-libvirt"]

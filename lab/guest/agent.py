@@ -6,10 +6,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import catalog, mirror, process
-from lab.home import Home
-from lab.install.localconf import GIT_BASE
-from lab.settings import LabSpec
+from lab.config import catalog
+from lab.config.settings import LabSpec
+from lab.core import process
+from lab.core.home import Home
+from lab.host import git_mirrors
+from lab.install.devstack.localconf import GIT_BASE
 
 PACKAGE = "usr/lib/python3/dist-packages/trove"
 """Where the distribution's package has it; its dependencies, programs and units stay."""
@@ -48,4 +50,4 @@ def of(home: Home, spec: LabSpec) -> Agent:
     """
     ref = catalog.load().release(spec.release).trove.ref
     source = f"{spec.mirror or GIT_BASE}/openstack/trove"
-    return Agent(source, ref, home.state.get("agent.commit") or mirror.head(source, ref))
+    return Agent(source, ref, home.state.get("agent.commit") or git_mirrors.head(source, ref))

@@ -10,12 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lab import engine, process
-from lab.errors import GaveUp
+from lab.build import rootfs
+from lab.containers import client
+from lab.core import process
+from lab.core.errors import GaveUp
+from lab.core.home import PROJECT
+from lab.core.waits import Note
 from lab.guest import datastores
-from lab.home import PROJECT
-from lab.machine import rootfs
-from lab.waits import Note
 
 FOLDER = PROJECT / "dockerfiles" / "backup"
 PINNED = FOLDER / "source"
@@ -38,7 +39,7 @@ def build(suite: str, note: Note, log: Path, seconds: float) -> str:
     """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
     program = _program(log, seconds)
     made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), note, log, seconds, program)
-    return engine.tag(made, REPOSITORY, _version())
+    return client.tag(made, REPOSITORY, _version())
 
 
 def _version() -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import apt, engine
-from lab.errors import GaveUp
-from lab.home import PROJECT
-from lab.machine import rootfs
-from lab.waits import Note
+from lab.build import rootfs
+from lab.containers import client
+from lab.core.errors import GaveUp
+from lab.core.home import PROJECT
+from lab.core.waits import Note
+from lab.host import apt
 
 FILE = PROJECT / "images" / "trove-guest" / "datastores.toml"
 DOCKERFILES = PROJECT / "dockerfiles"
@@ -55,19 +56,19 @@ class Datastore:
         """Build the image, tag it with the version, and give that tag. Raises: CommandFailed, GaveUp …"""
         made = build(self.repository, self.directory, self.base, self.version, note, log, seconds)
         self._check(made)
-        return engine.tag(made, self.repository, self.version)
+        return client.tag(made, self.repository, self.version)
 
     def _check(self, image: str) -> None:
         """The version is asked from the server itself: a changed suite must not pass under the old name."""
         program = {"mariadb": "mariadbd", "postgresql": "postgres"}[self.name]
-        said = engine.output(image, [program, "--version"])
+        said = client.output(image, [program, "--version"])
         if f" {self.version}." not in said:
             raise GaveUp(f"{self.name} {self.version}", f"the package is another version: {said.strip()}")
 
 
 def key(directory: Path, base: rootfs.Recipe, version: str) -> str:
     """Hash of all that an image which the guest carries is made from."""
-    return hashlib.sha256(engine.context(directory, {}) + base.key.encode() + version.encode()).hexdigest()[:16]
+    return hashlib.sha256(client.context(directory, {}) + base.key.encode() + version.encode()).hexdigest()[:16]
 
 
 def build(
@@ -76,7 +77,7 @@ def build(
 ) -> str:  # fmt: skip
     """Build an image on ``base``; its tag by content. Raises: CommandFailed, GaveUp …"""
     note(f"building {repository}")
-    return engine.build(
+    return client.build(
         repository,
         directory,
         arguments={"BASE": rootfs.image(base, note, log, seconds), "VERSION": version},

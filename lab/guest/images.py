@@ -11,13 +11,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from lab.guest import archive, proof, smoke, trove
+from lab.build import archive
+from lab.build.content_key import content
+from lab.build.rootfs import digest
+from lab.core.home import cache
+from lab.core.state import write_atomically
+from lab.core.waits import Note
+from lab.guest import boot_proof, smoke, trove
 from lab.guest.agent import Agent
-from lab.guest.key import content
-from lab.home import cache
-from lab.machine.rootfs import digest
-from lab.state import write_atomically
-from lab.waits import Note
 
 Build = Callable[[Path, Note, Path, float], None]
 """Writes the image at a path; then note, log, seconds."""
@@ -127,7 +128,7 @@ def guest(suite: str, agent: Agent | None = None, *, backups: bool = False) -> I
         "trove-guest",
         recipe.key,
         recipe.build,
-        proof.trove_guest,
+        boot_proof.trove_guest,
         datastores={d.name: d.version for d in recipe.datastores},
         properties={**MACHINE, "hw_disk_bus": "virtio", "hw_rng_model": "virtio"},
     )
@@ -157,4 +158,4 @@ def container_smoke(suite: str) -> Image:
 def smoke_guest(suite: str) -> Image:
     """The smoke guest: a kernel and busybox."""
     recipe = smoke.Recipe(suite)
-    return Image("smoke", recipe.key, recipe.build, proof.smoke_guest, properties=MACHINE)
+    return Image("smoke", recipe.key, recipe.build, boot_proof.smoke_guest, properties=MACHINE)

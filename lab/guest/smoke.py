@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab import process
-from lab.guest import archive
-from lab.guest.disk import Disk
-from lab.guest.key import content
-from lab.home import KERNELS, PROJECT, cache
-from lab.machine import rootfs
-from lab.waits import Note
+from lab.build import archive, rootfs
+from lab.build.content_key import content
+from lab.build.disk import Disk
+from lab.core import process
+from lab.core.home import KERNELS, PROJECT, cache
+from lab.core.waits import Note
 
 FOLDER = PROJECT / "images" / "smoke"
 PACKAGES = (
@@ -32,7 +31,7 @@ PACKAGES = (
 SIZE_MIB = 64
 NETWORK_MODULES = ("virtio_net",)
 """Not in the initial RAM disk of ordinary guests, which have udev."""
-CODE = (Path(__file__), Path(__file__).with_name("disk.py"), PROJECT / "images" / "initrd-init")
+CODE = (Path(__file__), PROJECT / "lab/build/disk.py", PROJECT / "images" / "initrd-init")
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,23 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab import engine, process
-from lab.guest import agent, archive, backup, datastores
+from lab.build import archive, rootfs
+from lab.build.content_key import content
+from lab.build.disk import Disk
+from lab.containers import client
+from lab.core import process
+from lab.core.home import PROJECT
+from lab.core.waits import Note
+from lab.guest import agent, backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
-from lab.guest.disk import Disk
-from lab.guest.key import content
-from lab.home import PROJECT
-from lab.machine import rootfs
-from lab.waits import Note
 
 FOLDER = PROJECT / "images" / "trove-guest"
 PRELOAD = PROJECT / "images" / "preload.sh"
 SIZE_MIB = 2048
 """The root file system; growpart takes the flavor's disk at first boot."""
 COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true 8250.nr_uarts=1"
-CODE = (Path(__file__), Path(__file__).with_name("disk.py"), PROJECT / "images" / "initrd-init", PRELOAD)
+CODE = (Path(__file__), PROJECT / "lab/build/disk.py", PROJECT / "images" / "initrd-init", PRELOAD)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Recipe:
         note("loading the datastores' images into the guest's Docker")
         archives = {tag: root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar" for tag in tags}
         for tag, file in archives.items():
-            engine.save(tag, file)
+            client.save(tag, file)
         process.run(
             *process.as_root("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", PRELOAD, root),
             *(word for pair in archives.items() for word in pair),

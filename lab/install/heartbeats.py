@@ -10,9 +10,9 @@ import keystoneauth1.exceptions
 import openstack.exceptions
 from openstack.connection import Connection
 
-from lab import waits
-from lab.remote import Remote
-from lab.waits import Note
+from lab.core import waits
+from lab.core.ssh import Remote
+from lab.core.waits import Note
 
 FRESH_SECONDS = 60
 """A heartbeat older than this is none: services report every 10 s, and a restarted machine still shows its last."""

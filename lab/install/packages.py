@@ -9,17 +9,18 @@ from functools import cached_property
 
 from openstack.connection import Connection
 
-from lab import cloud, waits
-from lab.home import Home
+from lab.cloud import access
+from lab.config.settings import NOTHING, LabSpec
+from lab.core import waits
+from lab.core.home import Home
+from lab.core.ssh import Remote
+from lab.core.steps import Step
+from lab.core.waits import Note
 from lab.install import render, resources
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.site import Site
 from lab.install.target import Target
 from lab.machine import keys
-from lab.remote import Remote
-from lab.settings import NOTHING, LabSpec
-from lab.steps import Step
-from lab.waits import Note
 
 FIRST_UNITS = ("trove-lab-address", "openvswitch-switch", "mariadb", "rabbitmq-server", "memcached", "ovn-central")
 UNITS = (
@@ -71,7 +72,7 @@ class Packages:
 
     def admin(self) -> Connection:
         """The administrator's connection."""
-        return cloud.connect(self.home.clouds_yaml, "admin")
+        return access.connect(self.home.clouds_yaml, "admin")
 
     @property
     def outbound(self) -> str:
@@ -187,7 +188,7 @@ class Packages:
 
     def _networks(self, note: Note) -> None:
         pair = keys.pair(self.home)
-        service = cloud.connect(self.home.clouds_yaml, "service")
+        service = access.connect(self.home.clouds_yaml, "service")
         made = resources.networks(self.admin(), service, self.site(), pair.public)
         self._target.unpack(
             render.archive(render.render(self.site(), self.home.secrets, render.AFTER_NETWORKS, asdict(made)))

@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
+from lab.core.home import PROJECT
 from lab.guest import backup
-from lab.home import PROJECT
 from lab.install.site import DATABASES, DATASTORE_IMAGES, Site
 
 TEMPLATES = Path(__file__).with_name("templates")

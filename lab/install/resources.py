@@ -8,9 +8,9 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab import cloud
+from lab.cloud import access
+from lab.core.secrets import Secrets
 from lab.install.site import OPTIONAL, Site
-from lab.secrets import Secrets
 
 SERVICES = {
     "identity": "keystone",
@@ -53,25 +53,25 @@ def accounts(admin: str, demo: str, trove: str) -> dict[str, dict[str, str]]:
 def write_access(directory: Path, site: Site, secrets: Secrets) -> Path:
     """clouds.yaml and openrc files: ``admin``, ``demo``, and ``service`` (Trove's own user)."""
     users = accounts(secrets["admin"], secrets["demo"], secrets["trove"])
-    endpoints: cloud.Endpoints = {}
+    endpoints: access.Endpoints = {}
     if site.backups:  # its public endpoint is the guests': Site.public_url
         store = f"http://127.0.0.1:{site.public_ports[OPTIONAL]}/v1/AUTH_%(project_id)s"
         endpoints = {name: {OPTIONAL.replace("-", "_"): store} for name in users}
-    return cloud.write_access(directory, site.public_url("identity"), site.region, users, endpoints)
+    return access.write_access(directory, site.public_url("identity"), site.region, users, endpoints)
 
 
 def identity(admin: Connection, site: Site, secrets: Secrets) -> None:
     """Projects, users, roles and the catalogue; public endpoints follow the published ports."""
-    service, demo = cloud.ensure_project(admin, "service"), cloud.ensure_project(admin, "demo")
+    service, demo = access.ensure_project(admin, "service"), access.ensure_project(admin, "demo")
     for kind in site.services:
         if (name := SERVICES[kind]) != "keystone":
-            cloud.ensure_user(admin, name, secrets[name], service, ["admin", "service"])
-    cloud.ensure_user(admin, "demo", secrets["demo"], demo, ["member"])
+            access.ensure_user(admin, name, secrets[name], service, ["admin", "service"])
+    access.ensure_user(admin, "demo", secrets["demo"], demo, ["member"])
     for kind in site.services:
-        entry = cloud.ensure_service(admin, kind, SERVICES[kind])
-        cloud.ensure_endpoint(admin, entry, "public", site.public_url(kind), site.region)
+        entry = access.ensure_service(admin, kind, SERVICES[kind])
+        access.ensure_endpoint(admin, entry, "public", site.public_url(kind), site.region)
         for interface in ("internal", "admin"):
-            cloud.ensure_endpoint(admin, entry, interface, site.internal_url(kind), site.region)
+            access.ensure_endpoint(admin, entry, interface, site.internal_url(kind), site.region)
 
 
 def catalogued(admin: Connection, site: Site) -> bool:
@@ -83,11 +83,11 @@ def catalogued(admin: Connection, site: Site) -> bool:
 
 def networks(admin: Connection, service: Connection, site: Site, public_key: str) -> Networks:
     """Networks, router, groups, flavors, quotas; ``public_key`` is what Trove's guests accept."""
-    project = cloud.ensure_project(admin, "service")
-    public = cloud.ensure_network(
+    project = access.ensure_project(admin, "service")
+    public = access.ensure_network(
         admin, "public", is_router_external=True, provider_network_type="flat", provider_physical_network="public"
     )
-    cloud.ensure_subnet(
+    access.ensure_subnet(
         admin,
         "public",
         public,
@@ -96,11 +96,11 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
         gateway_ip=site.public.machine,
         allocation_pools=[{"start": site.router_ip, "end": site.public.last_but(5)}],
     )
-    private = cloud.ensure_network(admin, "private", is_shared=True)
-    subnet = cloud.ensure_subnet(admin, "private", private, site.private.cidr, gateway_ip=site.private.machine)
-    cloud.ensure_router(admin, "router", public, site.router_ip, [subnet])
-    mgmt = cloud.ensure_network(admin, "trove-mgmt", project_id=project)
-    mgmt_subnet = cloud.ensure_subnet(
+    private = access.ensure_network(admin, "private", is_shared=True)
+    subnet = access.ensure_subnet(admin, "private", private, site.private.cidr, gateway_ip=site.private.machine)
+    access.ensure_router(admin, "router", public, site.router_ip, [subnet])
+    mgmt = access.ensure_network(admin, "trove-mgmt", project_id=project)
+    mgmt_subnet = access.ensure_subnet(
         admin,
         "trove-mgmt",
         mgmt,
@@ -109,7 +109,7 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
         gateway_ip=None,
         allocation_pools=[{"start": site.mgmt.first_but(9), "end": site.mgmt.last_but(5)}],
     )
-    port = cloud.ensure_port(
+    port = access.ensure_port(
         admin,
         "trove-mgmt-machine",
         mgmt,
@@ -121,7 +121,7 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
         is_port_security_enabled=False,
         security_group_ids=[],
     )
-    group = cloud.ensure_security_group(
+    group = access.ensure_security_group(
         admin, "trove-mgmt", project, [{"protocol": "icmp"}, {"protocol": "tcp", "port": 22}]
     )
     allowances(admin, service, site.keypair, public_key)
@@ -130,10 +130,10 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
 
 def allowances(admin: Connection, service: Connection, keypair: str, public_key: str) -> None:
     """Flavors, quotas, what the default groups let in, and the key pair of Trove's guests."""
-    for owner in (str(admin.current_project_id), cloud.ensure_project(admin, "demo")):
-        cloud.ensure_security_group(admin, "default", owner, [{"protocol": "icmp"}, {"protocol": "tcp"}])
+    for owner in (str(admin.current_project_id), access.ensure_project(admin, "demo")):
+        access.ensure_security_group(admin, "default", owner, [{"protocol": "icmp"}, {"protocol": "tcp"}])
     for flavor in FLAVORS:
-        cloud.ensure_flavor(admin, *flavor)
+        access.ensure_flavor(admin, *flavor)
     for owner in ("service", "demo"):
         admin.set_compute_quotas(owner, cores=-1, instances=-1, ram=-1)
-    cloud.ensure_keypair(service, keypair, public_key)
+    access.ensure_keypair(service, keypair, public_key)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.home import Home
-from lab.remote import Remote
+from lab.core.home import Home
+from lab.core.ssh import Remote
 
 MARKS = "/var/lib/trove-lab"
 SCRIPTS = Path(__file__).with_name("scripts")

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lab import apt, engine, process
-from lab.guest.disk import Disk
-from lab.home import PROJECT, cache
-from lab.machine import rootfs
-from lab.state import write_atomically
-from lab.waits import Note
+from lab.build import rootfs
+from lab.build.disk import Disk
+from lab.containers import client
+from lab.core import process
+from lab.core.home import PROJECT, cache
+from lab.core.state import write_atomically
+from lab.core.waits import Note
+from lab.host import apt
 
 DIRECTORY = PROJECT / "dockerfiles" / "box"
 REPOSITORY = "trove-lab/box"
@@ -29,7 +31,7 @@ def build(image: str, note: Note, log: Path, seconds: float) -> Path:
 
     Raises: CommandFailed, DiskFull, TimedOut, DockerUnusable.
     """
-    tag = engine.build(
+    tag = client.build(
         REPOSITORY,
         DIRECTORY,
         arguments={"FROM": image},
@@ -79,7 +81,7 @@ def _disk(tag: str, target: Path, note: Note, log: Path, seconds: float) -> None
     root.mkdir()
     try:
         note("taking the box's files out of Docker")
-        engine.export(tag, archive)
+        client.export(tag, archive)
         as_root = process.as_root
         xattrs = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
         process.run(*as_root("tar", "-C", root, *xattrs, "-xf", archive), log=log, timeout=seconds)

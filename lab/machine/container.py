@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.kernel import Kernel
-from lab.machine import HOSTNAME, Wanted
+from lab.host.kernel import Kernel
+from lab.machine.contract import HOSTNAME, Wanted
 
 
 def create_args(name: str, label: str, wanted: Wanted, facts: Kernel) -> list[str]:

@@ -11,14 +11,17 @@ from typing import Any, cast
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from lab import belongings, engine, kernel, process, waits
-from lab.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
-from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, container, keys, network, stray, volume
+from lab.containers import client, ownership, volumes
+from lab.core import process, waits
+from lab.core.errors import BadValue, CommandFailed, GaveUp, PortTaken, Unsupported
+from lab.core.home import LABEL, Home
+from lab.core.ssh import Address, Remote
+from lab.core.state import write_atomically
+from lab.core.waits import Note
+from lab.host import kernel
+from lab.machine import container, keys, network, stray
+from lab.machine.contract import Status, Wanted
 from lab.machine.vagrant import Vagrant
-from lab.remote import Address, Remote
-from lab.state import write_atomically
-from lab.waits import Note
 
 HALT_SECONDS = 90
 COMMIT_SECONDS = 1800
@@ -59,7 +62,7 @@ class DockerMachine:
     def destroy(self, note: Note) -> None:
         """See Machine.destroy: container, network and snapshots."""
         note("removing the container and its network")
-        belongings.remove(self._home.name)  # at once; Vagrant would first shut it down in order
+        ownership.remove(self._home.name)  # at once; Vagrant would first shut it down in order
         if self._vagrant.machine_id:
             self._vagrant.destroy()
         remove_cgroups(self._name)
@@ -96,16 +99,16 @@ class DockerMachine:
             raise Unsupported("There is no machine to keep a snapshot of.", "./inv up makes it.")
         note(f"committing the container as {tag}")
         repository, _, version = tag.rpartition(":")
-        with engine.client(COMMIT_SECONDS) as client:
+        with client.connect(COMMIT_SECONDS) as daemon:
             running = found.status == "running"
             if running:
                 found.exec_run(["sync"])
                 found.pause()
             try:
-                made = client.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
-                if volume.there(volume.of(self._name)):
+                made = daemon.api.commit(self._name, repository, version, changes=[f"LABEL {LABEL}={label}"])
+                if volumes.there(volumes.of(self._name)):
                     note("copying the volume of its Docker engine")
-                    volume.copy(volume.of(self._name), volume.beside(tag), tag, label)
+                    volumes.copy(volumes.of(self._name), volumes.beside(tag), tag, label)
             finally:
                 if running:
                     found.unpause()
@@ -114,7 +117,7 @@ class DockerMachine:
     def restore(self, snapshot: str, note: Note) -> None:
         """See Machine.restore: a new container from the committed image; ports and keys stay."""
         tag = f"trove-lab/snapshot-{self._home.name}:{snapshot}"
-        if engine.find(tag) is None:
+        if client.find(tag) is None:
             raise Unsupported(
                 f"There is no snapshot {snapshot!r}.", f"Kept are: {', '.join(self.snapshots()) or 'none'}."
             )
@@ -130,15 +133,15 @@ class DockerMachine:
     def snapshots(self) -> list[str]:
         """See Machine.snapshots."""
         repository = f"trove-lab/snapshot-{self._home.name}"
-        with engine.client() as client:
-            tags = [tag for image in client.images.list(name=repository) for tag in image.tags]
+        with client.connect() as daemon:
+            tags = [tag for image in daemon.images.list(name=repository) for tag in image.tags]
         return sorted(tag.removeprefix(f"{repository}:") for tag in tags if tag.startswith(f"{repository}:"))
 
     def forget(self, snapshot: str) -> None:
         """See Machine.forget."""
-        with engine.client() as client, contextlib.suppress(ImageNotFound):
-            client.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}", force=True)
-        volume.remove(re.escape(volume.beside(f"trove-lab/snapshot-{self._home.name}:{snapshot}")))
+        with client.connect() as daemon, contextlib.suppress(ImageNotFound):
+            daemon.images.remove(f"trove-lab/snapshot-{self._home.name}:{snapshot}", force=True)
+        volumes.remove(re.escape(volumes.beside(f"trove-lab/snapshot-{self._home.name}:{snapshot}")))
 
     @property
     def _file(self) -> Path:
@@ -151,23 +154,23 @@ class DockerMachine:
         return dict(self._home.state.get("machine.ports", {}))
 
     def _container(self) -> Container | None:
-        with engine.client() as client:
+        with client.connect() as daemon:
             try:
-                return client.containers.get(self._name)
+                return daemon.containers.get(self._name)
             except NotFound:
                 return None
 
     def _remove_container(self) -> None:
-        with engine.client() as client, contextlib.suppress(NotFound):
-            belongings.remove_container(client.containers.get(self._name))
+        with client.connect() as daemon, contextlib.suppress(NotFound):
+            ownership.remove_container(daemon.containers.get(self._name))
 
     def _bring_volume(self, note: Note) -> None:
         """A machine that is made anew has the volume that was kept beside its image, or an empty one."""
         image = str(self._description()["image"])
-        volume.remove(re.escape(volume.of(self._name)))
-        if volume.there(volume.beside(image)):
+        volumes.remove(re.escape(volumes.of(self._name)))
+        if volumes.there(volumes.beside(image)):
             note("copying the volume of its Docker engine")
-            volume.copy(volume.beside(image), volume.of(self._name), image, self._home.name)
+            volumes.copy(volumes.beside(image), volumes.of(self._name), image, self._home.name)
 
     def _up(self, wanted: Wanted, note: Note) -> None:
         if self.status() == "absent":
@@ -228,8 +231,8 @@ class DockerMachine:
         command = ["sh", "-c", "test -e /run/lab-init.done && cat /etc/ssh/ssh_host_ed25519_key.pub"]
 
         def read() -> str | None:
-            with engine.client() as client:
-                code, output = client.containers.get(self._name).exec_run(command)
+            with client.connect() as daemon:
+                code, output = daemon.containers.get(self._name).exec_run(command)
             return cast("bytes", output).decode() if code == 0 else None
 
         if found is None:
@@ -252,8 +255,8 @@ class DockerMachine:
             return None
         if found is None:
             return "its container is gone"
-        with engine.client() as client:
-            words = bytes(client.containers.get(self._name).logs(tail=5)).decode(errors="replace").strip()
+        with client.connect() as daemon:
+            words = bytes(daemon.containers.get(self._name).logs(tail=5)).decode(errors="replace").strip()
         return f"its container ended with code {found.attrs['State']['ExitCode']}: {words}"
 
     def _why(self, error: CommandFailed) -> Exception:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import apt, engine
-from lab.home import PROJECT, Home
-from lab.machine import rootfs
-from lab.waits import Note
+from lab.build import rootfs
+from lab.containers import client
+from lab.core.home import PROJECT, Home
+from lab.core.waits import Note
+from lab.host import apt
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,19 @@ def layer(installer: str, hypervisor: str) -> Layer:
 
 def base_tag(suite: str) -> str:
     """The tag that ``base`` gives, known before anything is built."""
-    tar = engine.context(BASE.directory, _certificates())
-    return engine.content_tag(BASE.repository, tar, {"ROOTFS": rootfs.tag(rootfs.recipe(suite))})
+    tar = client.context(BASE.directory, _certificates())
+    return client.content_tag(BASE.repository, tar, {"ROOTFS": rootfs.tag(rootfs.recipe(suite))})
 
 
 def machine_tag(suite: str, wanted: Layer) -> str:
     """The tag that ``machine`` gives, known before anything is built."""
-    tar = engine.context(wanted.directory, {})
-    return engine.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
+    tar = client.context(wanted.directory, {})
+    return client.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
 
 
 def base(suite: str, note: Note, log: Path, seconds: float) -> str:
     """``trove-lab/base:SHA``: a systemd container of that Debian suite which answers SSH and no more."""
-    return engine.build(
+    return client.build(
         BASE.repository,
         BASE.directory,
         arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), note, log, seconds)},
@@ -61,7 +62,7 @@ def base(suite: str, note: Note, log: Path, seconds: float) -> str:
 def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -> str:
     """The base with what a layer adds, as ``REPOSITORY:SHA``."""
     log = home.log("machine-image")
-    return engine.build(
+    return client.build(
         wanted.repository,
         wanted.directory,
         arguments={"BASE": base(suite, note, log, seconds), **wanted.arguments},

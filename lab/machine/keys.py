@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from lab.home import Home
-from lab.state import write_atomically
+from lab.core.home import Home
+from lab.core.state import write_atomically
 
 
 @dataclass(frozen=True)

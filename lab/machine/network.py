@@ -12,9 +12,10 @@ import psutil
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
-from lab import engine, kernel
-from lab.errors import Unsupported
-from lab.home import LABEL
+from lab.containers import client
+from lab.core.errors import Unsupported
+from lab.core.home import LABEL
+from lab.host import kernel
 
 POOL = IPv4Network("10.213.0.0/16")
 """Where lab networks are looked for: private, and in the defaults of neither Docker, libvirt nor OpenStack."""
@@ -22,8 +23,8 @@ POOL = IPv4Network("10.213.0.0/16")
 
 def ensure(name: str, lab: str) -> None:
     """A bridge network ``name``, so that nothing done to docker0 reaches the lab."""
-    with engine.client() as client:
-        existing = client.networks.list()
+    with client.connect() as daemon:
+        existing = daemon.networks.list()
         if any(n.name == name for n in existing):
             return
         pools = [p["Subnet"] for n in existing for p in (n.attrs.get("IPAM") or {}).get("Config") or []]
@@ -31,7 +32,7 @@ def ensure(name: str, lab: str) -> None:
         mtu = default_mtu(kernel.read(Path("/proc/net/route")))
         for subnet in free_subnets(taken):
             try:
-                client.networks.create(
+                daemon.networks.create(
                     name,
                     driver="bridge",
                     labels={LABEL: lab},

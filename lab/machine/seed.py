@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pycdlib
 
+from lab.core.state import write_atomically
 from lab.machine.keys import KeyPair
-from lab.state import write_atomically
 
 LABEL = "LABSEED"
 

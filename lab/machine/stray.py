@@ -6,8 +6,8 @@ import contextlib
 
 import psutil
 
-from lab.home import Home
-from lab.waits import Note
+from lab.core.home import Home
+from lab.core.waits import Note
 
 PROGRAMS = ("qemu-system-", "ssh", "vagrant", "ruby", "docker")
 """Beginnings of the names of programs that the lab itself starts; a user's pager on a log is none of them."""

@@ -1,7 +1,7 @@
 """The one Vagrant adapter; nothing else imports python-vagrant.
 
-Vagrant creates, starts, stops and removes; it provisions nothing. Its commands go through lab.process, so that they
-are logged, bounded and ended by Ctrl-C.
+Vagrant creates, starts, stops and removes; it provisions nothing. Its commands go through lab.core.process, so that
+they are logged, bounded and ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import vagrant
 
-from lab import process, waits
-from lab.home import PROJECT, Home
-from lab.machine import Status
+from lab.core import process, waits
+from lab.core.home import PROJECT, Home
+from lab.machine.contract import Status
 
 _STATES: dict[str, Status] = {"running": "running", "not_created": "absent", "absent": "absent"}
 

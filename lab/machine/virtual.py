@@ -6,13 +6,14 @@ import json
 import os
 from typing import Any
 
-from lab import waits
-from lab.home import LABEL, Home
-from lab.machine import Status, Wanted, box, keys, network, seed
+from lab.core import waits
+from lab.core.home import LABEL, Home
+from lab.core.ssh import Address, Remote
+from lab.core.state import write_atomically
+from lab.core.waits import Note
+from lab.machine import box, keys, network, seed
+from lab.machine.contract import Status, Wanted
 from lab.machine.vagrant import Vagrant
-from lab.remote import Address, Remote
-from lab.state import write_atomically
-from lab.waits import Note
 
 HALT_SECONDS = 120
 BUILD_SECONDS = 3600

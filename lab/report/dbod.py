@@ -8,12 +8,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lab.core import run_manifest
+from lab.core.errors import BadFile
+from lab.core.raw_rows import Row, finished, of, read
+from lab.core.state import write_atomically
 from lab.dbod.contract import Outcome
-from lab.errors import BadFile
 from lab.report.dbod_plots import Times
-from lab.runs import manifest
-from lab.runs.rows import Row, finished, of, read
-from lab.state import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
 TIMED = ("create", "backup", "restore", "point-in-time", "clone")
@@ -49,7 +49,7 @@ class Column:
 
 def report(folder: Path) -> Path:
     """Render ``folder`` from its rows alone; gives the page. Raises: BadFile."""
-    made = manifest.read(folder, "dbod-evaluate")
+    made = run_manifest.read(folder, "dbod-evaluate")
     rows = finished(read(folder))
     columns = tabulate(rows)
     if not columns:

@@ -10,14 +10,16 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lab.density import bench, fleet, plan, profile, summary
-from lab.density.plan import Kind, Planned
-from lab.density.stats import Estimate
-from lab.density.summary import Arm, Summary
-from lab.errors import BadFile
+from lab.core import raw_rows, run_manifest
+from lab.core.errors import BadFile
+from lab.core.state import write_atomically
+from lab.density.analysis import summary
+from lab.density.analysis.stats import Estimate
+from lab.density.analysis.summary import Arm, Summary
+from lab.density.measure import bench, fleet, profile
+from lab.density.planning import plan
+from lab.density.planning.plan import Kind, Planned
 from lab.report.density_plots import DensityPlots
-from lab.runs import manifest, rows
-from lab.state import write_atomically
 
 GIB = 1024**3
 MIB = 1024**2
@@ -36,8 +38,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def report(folder: Path) -> Path:
     """Render ``folder`` again from its raw rows alone; gives the page. Raises: BadFile."""
-    told_by = manifest.read(folder)
-    raw = rows.read(folder)
+    told_by = run_manifest.read(folder)
+    raw = raw_rows.read(folder)
     told = summary.summarise(raw)
     if not any(arm.accounts for arm in told.arms.values()):
         raise BadFile(
@@ -45,12 +47,12 @@ def report(folder: Path) -> Path:
         )
     wanted = {trial.key for trial in bench.schedule(profile.restored(told_by["spec"]))}
     ended = {r["trial"] for r in raw if r["kind"] == "left-out" and r["why"] != bench.TIME}
-    ended |= {r["trial"] for r in rows.of(rows.finished(raw), "trial")}
+    ended |= {r["trial"] for r in raw_rows.of(raw_rows.finished(raw), "trial")}
     plots = DensityPlots(folder / "plots")
     engines = sorted({engine for engine, _ in told.arms})
     hosts = {engine: _hosts(engine, told) for engine in engines}
     for engine in engines:
-        plots.all(engine, told, rows.finished(raw), hosts[engine])
+        plots.all(engine, told, raw_rows.finished(raw), hosts[engine])
     write_atomically(folder / "summary.json", json.dumps(summary.as_dict(told), indent=1))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lab.core.raw_rows import Row, of
 from lab.density import arms as arm_names
-from lab.density import stats
-from lab.density.plan import Planned
-from lab.density.summary import APART, CACHE, CLOUD, Arm, Ratio, Summary
+from lab.density.analysis import stats
+from lab.density.analysis.summary import APART, CACHE, CLOUD, Arm, Ratio, Summary
+from lab.density.planning.plan import Planned
 from lab.report.plots import Plots, new_axes, plain
-from lab.runs.rows import Row, of
 
 MIB = 1024 * 1024
 _HUES = ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837", "#8c510a", "#01665e")

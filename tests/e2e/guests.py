@@ -8,9 +8,11 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab import cloud, lifecycle, smoke, waits
-from lab.home import Home
-from lab.remote import Remote
+from lab.cloud import access
+from lab.core import waits
+from lab.core.home import Home
+from lab.core.ssh import Remote
+from lab.lifecycle import labs, smoke_server
 
 SECONDS = 120
 
@@ -21,12 +23,12 @@ class Guest(contextlib.ExitStack):
     ``server`` is Nova's id of it, ``image`` Glance's name for what it boots.
     """
 
-    def __init__(self, name: str, lab: str, image: str = smoke.IMAGE) -> None:
+    def __init__(self, name: str, lab: str, image: str = smoke_server.IMAGE) -> None:
         super().__init__()
         home = Home(lab)
         self.name, self.image = name, image
-        self.cloud: Connection = cloud.connect(home.clouds_yaml, "demo")
-        self.machine = Remote(lifecycle.machine_of(home).address())
+        self.cloud: Connection = access.connect(home.clouds_yaml, "demo")
+        self.machine = Remote(labs.machine_of(home).address())
 
     def __enter__(self) -> Guest:
         with contextlib.ExitStack() as undo:
@@ -38,22 +40,26 @@ class Guest(contextlib.ExitStack):
         network, compute = self.cloud.network, self.cloud.compute
         self.group = network.create_security_group(name=self.name).id
         undo.callback(network.delete_security_group, self.group)
-        private = network.find_network(smoke.NETWORK, ignore_missing=False)
+        private = network.find_network(smoke_server.NETWORK, ignore_missing=False)
         made = network.create_port(name=self.name, network_id=private.id, security_group_ids=[self.group])
         undo.callback(network.delete_port, made.id)
         self.port, self.address = made.id, made.fixed_ips[0]["ip_address"]
         server = compute.create_server(
             name=self.name,
             image_id=self.cloud.image.find_image(self.image, ignore_missing=False).id,
-            flavor_id=compute.find_flavor(smoke.FLAVOR, ignore_missing=False).id,
+            flavor_id=compute.find_flavor(smoke_server.FLAVOR, ignore_missing=False).id,
             networks=[{"port": self.port}],
             user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),
         )
         self.server = str(server.id)
         undo.callback(compute.wait_for_delete, server, interval=1, wait=SECONDS)
         undo.callback(compute.delete_server, server)
-        waits.until("the guest's report", lambda: smoke.REPORT.search(self._console(server.id)), seconds=SECONDS,
-                    setting="guests.SECONDS")  # fmt: skip
+        waits.until(
+            "the guest's report",
+            lambda: smoke_server.REPORT.search(self._console(server.id)),
+            seconds=SECONDS,
+            setting="guests.SECONDS",
+        )
 
     def _console(self, server: str) -> str:
         found: Any = self.cloud.compute.get_server(server)

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from lab import cloud, lifecycle, smoke, sql, waits
-from lab.dbod.api import Api
-from lab.firstdb import FLAVOR, NETWORK
-from lab.home import Home
-from lab.remote import Remote
-from lab.settings import LabSpec
-from lab.sql import Login
-from lab.trove import ACTIVE, VM
+from lab.cloud import access
+from lab.cloud.trove import ACTIVE, VM
+from lab.config.settings import LabSpec
+from lab.core import waits
+from lab.core.home import Home
+from lab.core.ssh import Remote
+from lab.dbod.providers.trove_api import Api
+from lab.engines import sql
+from lab.engines.sql import Login
+from lab.lifecycle import labs, smoke_server
+from lab.lifecycle.first_database import FLAVOR, NETWORK
 from tests.e2e.conftest import Lab
 from tests.e2e.guests import Guest
 
@@ -36,15 +39,15 @@ class Both(Lab):
     name: str = NAME
 
     def __post_init__(self) -> None:
-        self.trove, self.logins = Api(cloud.connect(self.path / "clouds.yaml", "demo")), dict[str, Login]()
+        self.trove, self.logins = Api(access.connect(self.path / "clouds.yaml", "demo")), dict[str, Login]()
 
     @property
     def machine(self) -> Remote:
-        return Remote(lifecycle.machine_of(Home(NAME)).address())
+        return Remote(labs.machine_of(Home(NAME)).address())
 
     @property
     def admin(self) -> Any:
-        return cloud.connect(self.path / "clouds.yaml", "admin")
+        return access.connect(self.path / "clouds.yaml", "admin")
 
     def rows(self, instance: str) -> list[tuple[Any, ...]]:
         with sql.session(self.machine, self.logins[instance]) as db:
@@ -79,7 +82,7 @@ def test_two_compute_services_stand_on_one_chassis(both: Both) -> None:
 
 
 def test_an_image_chooses_its_hypervisor_and_both_guests_are_reached(both: Both) -> None:
-    with Guest("beside-c", NAME) as container, Guest("beside-m", NAME, f"{smoke.IMAGE}{VM}") as machine:
+    with Guest("beside-c", NAME) as container, Guest("beside-m", NAME, f"{smoke_server.IMAGE}{VM}") as machine:
         for guest in (container, machine):
             guest.let_in(80)
             guest.until("an open port", guest.address, reached=True)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab import cloud, smoke, waits
-from lab.remote import Remote
+from lab.cloud import access
+from lab.core import waits
+from lab.core.ssh import Remote
+from lab.lifecycle import smoke_server
 from tests.e2e.conftest import Lab
 from tests.e2e.guests import SECONDS, Guest
 
@@ -28,7 +30,7 @@ class Leaks:
         if lab.state["spec"]["hypervisor"] != "docker":
             pytest.skip("this lab's guests are no containers")
         self.machine = machine
-        self.admin = cloud.connect(lab.path / "clouds.yaml", "admin")
+        self.admin = access.connect(lab.path / "clouds.yaml", "admin")
         self.before = self.there()
 
     def containers(self) -> set[str]:
@@ -76,15 +78,15 @@ def test_a_container_killed_behind_novas_back_comes_again_and_one_that_is_gone_l
 
 
 def test_nova_compute_killed_in_the_middle_of_spawn_and_of_destroy_leaks_nothing(lab: Lab) -> None:
-    user = cloud.connect(lab.path / "clouds.yaml", "demo")
+    user = access.connect(lab.path / "clouds.yaml", "demo")
     compute, leaks = user.compute, Leaks(lab, Guest("none", lab.name).machine)
 
     def create() -> Any:
         return compute.create_server(
             name="e2e-killed-compute",
-            image_id=user.image.find_image(smoke.IMAGE, ignore_missing=False).id,
-            flavor_id=compute.find_flavor(smoke.FLAVOR, ignore_missing=False).id,
-            networks=[{"uuid": user.network.find_network(smoke.NETWORK, ignore_missing=False).id}],
+            image_id=user.image.find_image(smoke_server.IMAGE, ignore_missing=False).id,
+            flavor_id=compute.find_flavor(smoke_server.FLAVOR, ignore_missing=False).id,
+            networks=[{"uuid": user.network.find_network(smoke_server.NETWORK, ignore_missing=False).id}],
         )
 
     server = create()

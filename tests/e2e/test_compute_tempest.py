@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import cloud, smoke
+from lab.cloud import access
+from lab.lifecycle import smoke_server
 from tests.e2e.conftest import Lab
 
 pytestmark = pytest.mark.tempest
@@ -44,10 +45,10 @@ def tempest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(lab: Lab, workspace: Path) -> None:
     """What tempest has to know of the lab, added to the file that ``tempest init`` wrote."""
-    admin = cloud.connect(lab.path / "clouds.yaml", "admin")
+    admin = access.connect(lab.path / "clouds.yaml", "admin")
     known = yaml.safe_load((lab.path / "clouds.yaml").read_text())["clouds"]["admin"]["auth"]
-    image = admin.image.find_image(smoke.IMAGE, ignore_missing=False).id
-    flavor = admin.compute.find_flavor(smoke.FLAVOR, ignore_missing=False).id
+    image = admin.image.find_image(smoke_server.IMAGE, ignore_missing=False).id
+    flavor = admin.compute.find_flavor(smoke_server.FLAVOR, ignore_missing=False).id
     file = workspace / "etc" / "tempest.conf"
     conf = configparser.ConfigParser(interpolation=None)
     conf.read(file)

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import cloud, waits
-from lab.home import Home
-from lab.trove import Trove
+from lab.cloud import access
+from lab.cloud.trove import Trove
+from lab.core import waits
+from lab.core.home import Home
 from tests.e2e.conftest import Lab
 
 NAME = "e2e-ds"
@@ -68,7 +69,7 @@ def test_the_machine_comes_back_with_its_networks_and_its_database(lab: Lab) -> 
 
 
 def test_an_instance_can_be_deleted_though_there_is_no_cinder(lab: Lab) -> None:
-    trove = Trove(cloud.connect(Home(NAME).clouds_yaml, "demo"))
+    trove = Trove(access.connect(Home(NAME).clouds_yaml, "demo"))
     (instance,) = trove.instances()
     trove.delete(instance["id"])
     waits.until("it to be gone", lambda: not trove.instances(), seconds=120, setting="-")

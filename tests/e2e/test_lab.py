@@ -12,11 +12,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from lab import cloud, lifecycle, sql, waits
-from lab.dbod.api import Api
-from lab.home import Home
-from lab.remote import Remote, free_port
-from lab.sql import Login
+from lab.cloud import access
+from lab.core import waits
+from lab.core.home import Home
+from lab.core.ssh import Remote, free_port
+from lab.dbod.providers.trove_api import Api
+from lab.engines import sql
+from lab.engines.sql import Login
+from lab.lifecycle import labs
 from tests.e2e.conftest import NAME, ROOT, Lab, host
 from tests.e2e.guests import Guest
 
@@ -42,7 +45,7 @@ def test_up_was_killed_three_times_and_still_ended_well(lab: Lab) -> None:
     assert set(status["services"]) >= {"identity", "image", "compute", "network", "placement", "database"}
     assert all(word.startswith("answers") for word in status["services"].values())
     assert set(status["agents"].values()) == {"up"}
-    schema = json.loads((ROOT / "tests/unit/status.schema.json").read_text())
+    schema = json.loads((ROOT / "tests/unit/lifecycle/status.schema.json").read_text())
     jsonschema.validate(status, schema)
 
 
@@ -164,12 +167,12 @@ def test_a_second_engine(lab: Lab) -> None:
 @pytest.mark.parametrize("datastore", ["mariadb", "postgresql"])
 def test_databases_users_and_root_by_troves_api(lab: Lab, datastore: str) -> None:
     home = Home(lab.name)
-    connection = cloud.connect(home.clouds_yaml, "demo")
+    connection = access.connect(home.clouds_yaml, "demo")
     trove, raw = Api(connection), connection.database
     seen = next(i for i in trove.instances() if i["name"] == f"{lab.name}-{datastore}")
     instance, address = seen["id"], seen["addresses"][0]["address"]
     root, reader = f"/instances/{instance}/root", f"/instances/{instance}/users/reader"
-    remote = Remote(lifecycle.machine_of(home).address())
+    remote = Remote(labs.machine_of(home).address())
 
     def answers(user: str, password: str, database: str, statement: str) -> object:
         login = Login(datastore, str(address), user, password, database)

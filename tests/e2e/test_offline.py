@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import kept, waits
-from lab.settings import LabSpec
+from lab.config.settings import LabSpec
+from lab.core import waits
+from lab.install.devstack import kept
 from tests.e2e.conftest import Lab
 
 NAME = "e2e-off"

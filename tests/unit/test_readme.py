@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from invoke.parser import Parser
 
 import tasks
-from lab.home import PROJECT
+from lab.core.home import PROJECT
 
 README = (PROJECT / "README.md").read_text()
 SPANS = re.findall(r"`(?:\$ )?\./inv ([^`\n]*)`|^\$ \./inv ([^#\n]*)", README, re.MULTILINE)

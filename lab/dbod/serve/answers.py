@@ -8,9 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from lab.core.errors import BadValue, LabBusy, LabError, Missing, NoSuch, PortTaken, Refused
 from lab.dbod.serve.auth import Denied
 from lab.dbod.serve.shapes import Refusal
-from lab.errors import BadValue, LabBusy, LabError, Missing, NoSuch, PortTaken, Refused
 
 STATUS: tuple[tuple[type[LabError], int], ...] = (
     (NoSuch, 404),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Response, status
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from lab.core.errors import NoSuch
 from lab.dbod.contract import Operation, Request
 from lab.dbod.serve import answers, asked, page, shapes, told
 from lab.dbod.serve.answers import REFUSALS
@@ -16,7 +17,6 @@ from lab.dbod.serve.records import records
 from lab.dbod.serve.service import Service
 from lab.dbod.serve.shapes import JobShape
 from lab.dbod.serve.words import ENGINES, Key, Name, Number
-from lab.errors import NoSuch
 
 HOSTS = ["127.0.0.1", "localhost"]
 """Names under which we are asked; any other is a page that let its name point here."""

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from lab.home import Home
-from lab.secrets import ALPHABET
-from lab.state import write_atomically
+from lab.core.home import Home
+from lab.core.secrets import ALPHABET
+from lab.core.state import write_atomically
 
 COOKIE = "dbod"
 FILE = "serve.token"

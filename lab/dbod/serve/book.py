@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from lab.dbod.database import Database, Row
-from lab.dbod.records import now
+from lab.dbod.dockerhost.records import now
 
 FIELDS = ("class", "description", "e_group", "expiry_date", "project", "username")
 """Of an instance's own; attributes are free keys beside them."""

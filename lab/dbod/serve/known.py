@@ -8,9 +8,9 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
+from lab.core.errors import Refused
 from lab.dbod.contract import Operation, Request, Value
-from lab.dbod.records import now
-from lab.errors import Refused
+from lab.dbod.dockerhost.records import now
 
 Facts = dict[str, Any]
 

@@ -11,10 +11,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from lab.core.errors import NoSuch, Refused
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
-from lab.dbod.records import moment, now
-from lab.errors import NoSuch, Refused
+from lab.dbod.dockerhost.records import moment, now
 
 KEPT_DAYS = 90
 """How long a job that ended is remembered."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from lab.dbod.contract import Operation
-from lab.dbod.records import moment
+from lab.dbod.dockerhost.records import moment
 from lab.dbod.serve import shapes
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door

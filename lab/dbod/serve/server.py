@@ -8,33 +8,35 @@ import socket
 
 import uvicorn
 
-from lab import host, state, waits
-from lab.dbod import database, providers
+from lab.core import state, waits
+from lab.core.errors import BadValue, PortTaken
+from lab.core.home import cache
+from lab.core.waits import Note
+from lab.dbod import database
+from lab.dbod.providers import table
 from lab.dbod.serve import auth
 from lab.dbod.serve.app import application
 from lab.dbod.serve.service import SERVER, Service
-from lab.errors import BadValue, PortTaken
-from lab.home import cache
-from lab.waits import Note
+from lab.host import packages
 
 WORKERS = {"docker-host": 4, "shared": 1, "trove": 4}
 """Jobs at once; the databases of one shared server are made one after another."""
 LAST_ANSWERS_SECONDS = 5
 
 
-def serve(name: str, lab: str, port: int, note: Note, host_name: str = providers.HOST) -> None:
+def serve(name: str, lab: str, port: int, note: Note, host_name: str = table.HOST) -> None:
     """Serve a provider until SIGTERM or Ctrl-C. Raises: BadValue, LabBusy, PortTaken, NoSuchLab, GaveUp …"""
     if not 0 <= port <= 65535:
         raise BadValue("port", port, "a whole number from 0 (any) to 65535", "flag")
-    home = providers.home_of(name, lab, host_name)
+    home = table.home_of(name, lab, host_name)
     if name != "trove":
-        host.ensure({"docker"}, note, cache() / "dbod-install.log")
+        packages.ensure({"docker"}, note, cache() / "dbod-install.log")
     # Trove's own commands go on beside us: what they do is Trove's to keep apart
     owned = home.path if name != "trove" else home.path / "serve"
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     with listening, state.lock(owned, home.name, f"{SERVER} at {address}"):
-        provider = providers.provider(name, lab, note, host_name, owned=True)
+        provider = table.provider(name, lab, note, host_name, owned=True)
         token, path = auth.token(home)
         service = Service(provider, database.of(home), WORKERS[name], note)
         note(f"serving {name} at {address}, its token is in {path}; Ctrl-C ends it")

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 
+from lab.core.errors import GaveUp, LabError, Missing, NoSuch
+from lab.core.waits import Note
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
 from lab.dbod.database import Database
-from lab.dbod.records import moment
+from lab.dbod.dockerhost.records import moment
 from lab.dbod.serve.book import Book
 from lab.dbod.serve.known import Facts, Known
 from lab.dbod.serve.queue import Job, JobState, Queue
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
 from lab.dbod.serve.workers import Workers
-from lab.errors import GaveUp, LabError, Missing, NoSuch
-from lab.waits import Note
 
 LOOK = timedelta(minutes=1)
 """Between two looks of the state checker."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.dbod import engines
 from lab.dbod.contract import Operation, Request
+from lab.dbod.dockerhost import engines
 from lab.dbod.serve import shapes
 from lab.dbod.serve.asked import NAMES
 from lab.dbod.serve.queue import Job, JobState

@@ -8,11 +8,11 @@ import threading
 from time import monotonic
 from typing import Any, Protocol
 
-from lab import waits
+from lab.core import waits
+from lab.core.errors import GaveUp, Interrupted, LabError
 from lab.dbod import jobs
 from lab.dbod.contract import Outcome, Provider
 from lab.dbod.serve.queue import Job, JobState, Queue
-from lab.errors import GaveUp, Interrupted, LabError
 
 LOOK_SECONDS = 5.0
 """How often a worker looks for work that nobody told it of."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lab.density import ksm
+from lab.core.errors import Unsupported
 from lab.density.arms.base import Arm, Ground
 from lab.density.arms.containers import Containers
 from lab.density.arms.machines import KINDS, VirtualMachines
 from lab.density.arms.shared import Shared
 from lab.density.bake import Baked
-from lab.density.cgroup import Budget
-from lab.density.machine import Machines
-from lab.errors import Unsupported
+from lab.density.measure import ksm
+from lab.density.measure.cgroup import Budget
+from lab.density.vm.machine import Machines
 
 BARE = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
 TROVE = {"trove-vm": ("qemu", "kvm"), "trove-container": ("docker",)}

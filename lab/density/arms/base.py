@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from lab import waits
+from lab.core import waits
+from lab.core.errors import GaveUp, LabError, TimedOut
 from lab.density.bake import Baked, password
-from lab.density.clock import ENDLESS, Clock
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
-from lab.density.journal import Journal
-from lab.density.machine import Machines
-from lab.density.procfs import Share
-from lab.errors import GaveUp, LabError, TimedOut
+from lab.density.measure.clock import ENDLESS, Clock
+from lab.density.measure.journal import Journal
+from lab.density.measure.procfs import Share
+from lab.density.vm.machine import Machines
 
 if TYPE_CHECKING:
-    from lab.density.clouds import Cloud
+    from lab.density.measure.clouds import Cloud
 
 ANSWER_EVERY = 0.05
 MOST_AT_ONCE = 16

@@ -13,12 +13,12 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import LogConfig, Ulimit
 
-from lab.density import cgroup, procfs
 from lab.density.arms.base import Ground, Launch, Resident, Start
 from lab.density.bake import Baked
-from lab.density.cgroup import Budget
 from lab.density.dockers import PROBLEMS, remove
 from lab.density.engine import FILES, MERGE, Place
+from lab.density.measure import cgroup, procfs
+from lab.density.measure.cgroup import Budget
 
 REMOVERS = 4
 

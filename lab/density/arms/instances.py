@@ -9,15 +9,17 @@ from time import monotonic
 from keystoneauth1.exceptions import ClientException
 from openstack.exceptions import SDKException
 
-from lab import waits
-from lab.density import bake, procfs, qemu, trees
+from lab.cloud.trove import ACTIVE
+from lab.core import waits
+from lab.core.errors import BadValue, LabError, TimedOut
+from lab.density import bake
 from lab.density.arms.base import Ground, Resident, Start
 from lab.density.bake import Baked, password
-from lab.density.clouds import Cloud
 from lab.density.engine import DATABASE, POOL, TRANSIENT, USER, Place
-from lab.density.tunnel import Tunnel
-from lab.errors import BadValue, LabError, TimedOut
-from lab.trove import ACTIVE
+from lab.density.measure import procfs, trees
+from lab.density.measure.clouds import Cloud
+from lab.density.measure.tunnel import Tunnel
+from lab.density.vm import qemu
 
 PREFIX = "density-"
 GROUPS = {

@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.density import machine as machines
-from lab.density import qemu
+from lab.core.errors import BadValue, GaveUp, LabError
 from lab.density.arms.base import Ground, Guest, Launch, Resident, Start
 from lab.density.bake import Baked, password
-from lab.density.cgroup import Budget
 from lab.density.engine import Place
-from lab.density.machine import CLONE, LEAN, NAIVE, RAM, SHM, STATE, TEMPLATE, Machine
-from lab.errors import BadValue, GaveUp, LabError
+from lab.density.measure.cgroup import Budget
+from lab.density.vm import machine as machines
+from lab.density.vm import qemu
+from lab.density.vm.machine import CLONE, LEAN, NAIVE, RAM, SHM, STATE, TEMPLATE, Machine
 
 KINDS = {"vm": NAIVE, "vm-lean": LEAN, "vm-clone": CLONE}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import monotonic
 
+from lab.core.errors import Unsupported
 from lab.density.arms.base import Ground, Resident, Start
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked, password
-from lab.density.cgroup import Budget
 from lab.density.engine import POOL, TRANSIENT, Place
-from lab.errors import Unsupported
+from lab.density.measure.cgroup import Budget
 
 
 class Shared:

@@ -1,0 +1,147 @@
+"""Root filesystems for machines: mmdebstrap from the host's own mirror, kept by content, imported into Docker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from lab.containers import client
+from lab.core import process, waits
+from lab.core.errors import CommandFailed
+from lab.core.home import LABEL, PROJECT, cache
+from lab.core.state import write_atomically
+from lab.core.waits import Note
+from lab.host import apt
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+REPOSITORY = "trove-lab/rootfs"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a root filesystem's content."""
+
+    suite: str
+    packages: tuple[str, ...]
+    sources: tuple[str, ...]
+    variant: str = "minbase"
+    hooks: tuple[str, ...] = ('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',)
+
+    @property
+    def key(self) -> str:
+        """Hash of the recipe."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def recipe(suite: str) -> Recipe:
+    """The recipe of a machine's root filesystem on this host. With no mirror configured, mmdebstrap's own is used."""
+    packages = (PROJECT / "dockerfiles" / "base" / "packages").read_text(encoding="utf-8").split()
+    return Recipe(suite, tuple(packages), sources(suite))
+
+
+def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
+    """The tar of that recipe, from the cache when it is whole there. Raises: CommandFailed, DiskFull, TimedOut."""
+    folder = cache() / "rootfs"
+    folder.mkdir(exist_ok=True)
+    tar, record = folder / f"{wanted.key}.tar", folder / f"{wanted.key}.json"
+    with FileLock(folder / f"{wanted.key}.lock"):
+        if whole(tar, record):
+            return tar
+        note(f"making a {wanted.suite} root filesystem (mmdebstrap)")
+        part = folder / f"{wanted.key}.part.tar"
+        part.unlink(missing_ok=True)
+        try:
+            make(wanted, part, log, seconds)
+            facts = {"sha256": digest(part), "size": part.stat().st_size, "recipe": asdict(wanted)}
+            part.replace(tar)
+            write_atomically(record, json.dumps(facts, indent=1))
+        finally:
+            part.unlink(missing_ok=True)
+    return tar
+
+
+def make(wanted: Recipe, target: Path, log: Path, seconds: float) -> None:
+    """Run mmdebstrap into ``target``: a ``.tar``, or a directory. Raises: CommandFailed, DiskFull, TimedOut."""
+    process.run(
+        *process.as_root(
+            # what mmdebstrap mounts goes with its namespace: its own umount fails when the tree is busy
+            "unshare",
+            "--mount",
+            # on disk, and without the nodev and the smallness that /tmp has on many hosts
+            "env",
+            "TMPDIR=/var/tmp",
+            *(f"{k}={v}" for k, v in apt.proxies(dict(os.environ)).items()),
+            "mmdebstrap",
+            f"--variant={wanted.variant}",
+            f"--keyring={KEYRING}",
+            f"--include={','.join(wanted.packages)}",
+            '--aptopt=Acquire::Languages "none"',
+            '--aptopt=APT::Install-Recommends "0"',
+            "--dpkgopt=force-unsafe-io",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            *wanted.hooks,
+            wanted.suite,
+            target,
+            *wanted.sources,
+        ),
+        log=log,
+        timeout=seconds,
+        timeout_setting="--build-timeout",
+    )
+
+
+def sources(suite: str) -> tuple[str, ...]:
+    """The host's own mirror of Debian for ``suite``; nothing where it has none: mmdebstrap then takes its own."""
+    found = apt.mirrors()
+    return tuple(found.lines(suite)) if found else ()
+
+
+def tag(wanted: Recipe) -> str:
+    """The Docker tag of that recipe's image, whether it is there or not."""
+    return f"{REPOSITORY}:{wanted.key}"
+
+
+def image(wanted: Recipe, note: Note, log: Path, seconds: float) -> str:
+    """The Docker image of that recipe, ``trove-lab/rootfs:KEY``, labelled; made when it is not there."""
+    made = tag(wanted)
+    if client.find(made) is None:
+        tar = build(wanted, note, log, seconds)
+        note("importing the root filesystem into Docker")
+        with client.connect(seconds) as daemon:
+            daemon.api.import_image_from_file(
+                str(tar), repository=REPOSITORY, tag=wanted.key, changes=[f"LABEL {LABEL}={client.SHARED}"]
+            )
+    return made
+
+
+def whole(tar: Path, record: Path) -> bool:
+    """Whether the cached file is the one that was recorded (a full disk or a kill may have cut it)."""
+    try:
+        facts = json.loads(record.read_text(encoding="utf-8"))
+        return bool(tar.stat().st_size == facts["size"] and digest(tar) == facts["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def clear(tree: Path) -> None:
+    """Remove what a killed build left; its last programs may still be writing for a moment. Raises: TimedOut."""
+    waits.until(
+        f"{tree.name} of a killed build to go",
+        lambda: process.run(*process.as_root("rm", "-rf", "--one-file-system", tree)).ok,
+        seconds=30,
+        setting="--build-timeout",
+        every=0.5,
+        transient=(CommandFailed,),
+    )

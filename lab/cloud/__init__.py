@@ -1,0 +1,1 @@
+"""The cloud's APIs, once there is one."""

@@ -1,0 +1,221 @@
+"""The rows of lab/config/catalog.toml: one frozen dataclass for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lab.core.errors import Unsupported
+
+Proof = Literal["run", "parsed", "unproven"]
+HYPERVISORS = ("kvm", "qemu", "docker", "lxc")
+FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm", "driven", "by-hand")
+"""Words that a row may ask for besides hypervisor, distribution, family and ``python3.9``.
+
+``driven``: the lab itself runs stack.sh, and its guests are the lab's; ``by-hand``: it does not."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """``a, b or c``, for a remedy's text."""
+    words = list(names)
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "nothing"
+
+
+@dataclass(frozen=True)
+class Source:
+    """DevStack's git ref, the commit that it was read at, and its URL where it is not below GIT_BASE."""
+
+    ref: str
+    commit: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Trove:
+    """How DevStack gets Trove: from its own tree, or as a plugin at ``ref``."""
+
+    how: Literal["in-tree", "plugin"]
+    ref: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class NovaDocker:
+    """How DevStack gets a Nova driver for Docker: nova-docker as hook files copied into its tree, or as a plugin as
+    well; the lab's own driver (novadriver/); or none.
+    """
+
+    how: Literal["hooks", "plugin", "lab", "none"] = "none"
+    ref: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One OpenStack release as DevStack installs it.
+
+    ``projects`` is the ref that the projects share, ``variables`` the prefixes of DevStack's ``X_BRANCH`` settings,
+    ``refs`` the exceptions by prefix. ``distros`` are those that stack.sh accepts, the preferred one first.
+    ``git_base`` and ``network`` are DevStack's own defaults.
+    """
+
+    name: str
+    state: Literal["end of life", "unmaintained", "maintained", "development"]
+    distros: tuple[str, ...]
+    python: str
+    network: Literal["nova-network", "ml2-ovs", "ovn"]
+    git_base: str
+    projects: str
+    variables: tuple[str, ...]
+    devstack: Source
+    trove: Trove
+    refs: Mapping[str, str] = field(default_factory=dict)
+    nova_docker: NovaDocker = field(default_factory=NovaDocker)
+
+    @property
+    def branches(self) -> dict[str, str]:
+        """``X_BRANCH`` to ref, for every project; so nothing is left at a branch that is gone.
+
+        Not through TARGET_BRANCH: stack.sh also makes the name of RDO's repository of it, which an end-of-life tag
+        would spoil on EL.
+        """
+        return {f"{v}_BRANCH": self.refs.get(v, self.projects) for v in self.variables}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A Vagrant box, from the public registry or from ``url``."""
+
+    name: str
+    providers: tuple[Literal["libvirt", "virtualbox"], ...]
+    version: str = ""
+    url: str = ""
+    sha256: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether a checksum fixes the content; without, the box is unpinned, and so unproven."""
+        return bool(self.sha256)
+
+
+@dataclass(frozen=True)
+class Distro:
+    """A distribution for machines.
+
+    ``token`` is DevStack's name for it; ``packages`` the OpenStack release that its archive has and the packages
+    installer serves; ``container``: provider docker can make its root filesystem; ``repositories``: a script (path
+    below the checkout, run as root) that moves package sources to where they live today.
+    """
+
+    name: str
+    title: str
+    family: Literal["debian", "ubuntu", "el"]
+    version: str
+    codename: str
+    token: str
+    python: str
+    packages: str = ""
+    container: bool = False
+    repositories: str = ""
+    note: str = ""
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Providers that have a machine of this distribution."""
+        with_box = {provider for box in self.boxes for provider in box.providers}
+        return (("docker",) if self.container else ()) + tuple(sorted(with_box))
+
+    def box(self, provider: str) -> Box:
+        """The box for a provider. Raises: Unsupported."""
+        for box in self.boxes:
+            if provider in box.providers:
+                return box
+        raise Unsupported(f"There is no {provider} box of {self.name}.", f"It runs under {listed(self.providers)}.")
+
+
+@dataclass(frozen=True)
+class Installer:
+    """An installer's default distribution, and a lab's default memory and disk in GiB, with where they come from."""
+
+    distro: str
+    memory: int
+    disk: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider; ``host_only`` is the machine's address on the second network (empty: there is none)."""
+
+    host_only: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """A row that holds from release ``since`` to ``until`` (both included; empty: open), with its reason.
+
+    It holds only where every word of ``when`` is true of the machine: the hypervisor, the distribution or its
+    family, ``python3.9``, or one of FACTS.
+    """
+
+    why: str
+    since: str = ""
+    until: str = ""
+    when: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services(Range):
+    """DevStack services to enable."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Range):
+    """DevStack settings; with ``file``, options of that configuration file as ``section.option``.
+
+    ``export``: programs that DevStack starts read them from their environment.
+    """
+
+    set: Mapping[str, str]
+    file: str = ""
+    export: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation(Range):
+    """Commands for the stack user in DevStack's directory, before stack.sh."""
+
+    run: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin(Range):
+    """A DevStack plugin beside Trove's."""
+
+    name: str
+    url: str
+    ref: str
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A failure of stack.sh that is known: ``match`` is a regular expression on the last lines of its log."""
+
+    match: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Proven:
+    """How a combination was proven, where it is more than DevStack's parser (or less)."""
+
+    installer: str
+    release: str
+    distro: str
+    how: Proof
+    note: str

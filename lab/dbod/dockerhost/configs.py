@@ -1,0 +1,40 @@
+"""Another configuration for an instance: tried first, taken back where the server will not start with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.core.errors import LabError, Refused
+from lab.core.waits import Note
+from lab.dbod.dockerhost.instances import Instance
+
+
+def put(found: Instance, settings: Mapping[str, str], note: Note) -> dict[str, str]:
+    """Set ``settings`` on top of those there are, restart, and give all of them. Raises: Refused, nothing changed."""
+    record = found.record
+    if kept := sorted(set(settings) & set(found.engine.fixed)):
+        raise Refused(f"{', '.join(kept)} cannot be set: the host needs it as it is.", "Leave it out.")
+    wanted = {**record.settings, **settings}
+    found.configure(wanted, name=".new")
+    try:
+        code, said = found.servers.try_out(found.server(), list(found.engine.check))
+    finally:
+        (found.folder / "server.cnf.new").unlink()
+    if why := found.engine.refusal(code, said, wanted):
+        raise Refused(f"{record.engine} refuses these settings: {why}.", "Mend them; nothing was changed.")
+    note("a throw-away server takes the settings; restarting")
+    running = found.servers.running(record.name)
+    found.stop()
+    found.configure(wanted)
+    try:
+        if running:
+            found.start()
+    except LabError as error:
+        found.stop()
+        found.configure(record.settings)
+        found.start()
+        raise Refused(
+            f"{record.name} does not start with these settings: {error.cause.splitlines()[-1]}",
+            "Mend them; they were taken back.",
+        ) from error
+    return wanted

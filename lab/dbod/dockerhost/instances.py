@@ -1,0 +1,185 @@
+"""One instance on a container host: its folder, its configuration, its server, and a session in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+
+from lab.core import process, waits
+from lab.core.errors import GaveUp, Refused
+from lab.core.home import Home
+from lab.dbod.dockerhost import engines
+from lab.dbod.dockerhost.engines import UID, Engine
+from lab.dbod.dockerhost.records import Record
+from lab.dbod.dockerhost.servers import Server, Servers
+from lab.dbod.dockerhost.storage import Store
+from lab.engines import sql
+from lab.engines.sql import Login, Session
+
+START_SECONDS = 90.0
+REPLAY_SECONDS = 3600.0
+PING_SECONDS = 3.0
+ANSWER_SECONDS = 600.0
+"""A checkpoint of a busy server takes minutes."""
+
+
+class Instance:
+    """A record with its folder ``store/NAME``: data, log-N, ``log`` (a link to the present one), server.cnf."""
+
+    def __init__(self, home: Home, store: Store, servers: Servers, record: Record) -> None:
+        self.record = record
+        self.store = store
+        self.servers = servers
+        self._home = home
+
+    @property
+    def engine(self) -> Engine:
+        """What serves it."""
+        return engines.ALL[self.record.engine]
+
+    @property
+    def folder(self) -> Path:
+        """What its container sees as /srv."""
+        return self.store.path / self.record.name
+
+    @property
+    def data(self) -> Path:
+        """The volume of which snapshots are taken."""
+        return self.folder / "data"
+
+    @property
+    def backups(self) -> Path:
+        """Where its snapshots are, out of its server's sight."""
+        return self.store.path / "backups" / self.record.name
+
+    @property
+    def password(self) -> str:
+        """The administrator's."""
+        return self._home.secrets[f"dba.{self.record.name}"]
+
+    def log(self, number: int) -> Path:
+        """The volume of the log of that number."""
+        return self.folder / f"log-{number}"
+
+    def make_folders(self) -> None:
+        """The folder with an empty log; data are the caller's to put there."""
+        self.folder.mkdir(mode=0o755, exist_ok=True)
+        self.backups.mkdir(parents=True, exist_ok=True)
+        self.begin_log(self.record.log)
+
+    def begin_log(self, number: int) -> None:
+        """Let the server write into log ``number``, made if it is not there."""
+        if not self.log(number).exists():
+            self.store.create(self.log(number), UID)
+        self._link("log", number)
+
+    def replay_log(self, number: int) -> None:
+        """Show the server the log that it is to replay."""
+        self._link("log-replayed", number)
+
+    def configure(self, settings: Mapping[str, str], extra: Mapping[str, str] | None = None, name: str = "") -> None:
+        """Write the configuration that the next start reads; ``name`` is added to the file's name."""
+        target = self.folder / f"server.cnf{name}"
+        target.write_text(self.engine.config(settings, self.record.memory, extra or {}), encoding="utf-8")
+        target.chmod(0o644)
+
+    def server(self) -> Server:
+        """What its container is made of."""
+        engine = self.engine
+        return Server(
+            image=f"{engine.repository}:{self.record.version}",
+            argv=engine.argv,
+            environment=engine.environment(self.password),
+            folder=self.folder,
+            inner_port=engine.port,
+            port=self.record.port,
+            memory=self.record.memory,
+        )
+
+    @contextlib.contextmanager
+    def session(self, *, seconds: float = ANSWER_SECONDS, password: str = "") -> Iterator[Session]:
+        """The administrator's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
+        login, port = self.login(password), self.record.port
+        with sql.connect(login, "127.0.0.1", port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
+            yield found
+
+    def login(self, password: str = "") -> Login:
+        """The administrator's."""
+        engine = self.engine
+        return Login(engine.name, "127.0.0.1", engine.admin, password or self.password, engine.database)
+
+    def answers(self, password: str = "") -> bool:
+        """Whether it answers a query now."""
+        try:
+            with self.session(seconds=PING_SECONDS, password=password) as session:
+                return bool(session.execute("SELECT 6 * 7")[0][0] == 42)
+        except sql.ERRORS:
+            return False
+
+    def start(self, password: str = "", seconds: float = START_SECONDS) -> float:
+        """Start and wait until it answers; the seconds that took. Raises: GaveUp (its last words), TimedOut."""
+        began, name = monotonic(), self.record.name
+        self.servers.start(name, self.record.port)
+
+        def ready() -> bool:
+            if not self.answers(password):
+                return False
+            if self.engine.name == "mariadb":
+                return True
+            with self.session(seconds=PING_SECONDS, password=password) as session:
+                return not session.execute("SELECT pg_is_in_recovery()")[0][0]
+
+        waits.until(
+            f"{name} to answer",
+            ready,
+            seconds=seconds,
+            setting="instances.START_SECONDS",
+            every=0.1,
+            fatal=lambda: None if self.servers.running(name) else self.servers.logs(name, 12),
+            transient=sql.ERRORS,
+        )
+        return monotonic() - began
+
+    def stop(self) -> None:
+        """Stop the server; one that does not run is fine."""
+        if self.servers.running(self.record.name):
+            self.servers.stop(self.record.name)
+
+    def need_running(self) -> None:
+        """Raises: Refused, if it does not answer."""
+        if not self.answers():
+            raise Refused(
+                f"{self.record.name} does not answer.", f"Start it: ./inv dbod start --instance={self.record.name}"
+            )
+
+    def snapshot(self, target: Path) -> dict[str, object]:
+        """Quiesce, snapshot the data to ``target``, release; where the log stands. Raises: GaveUp."""
+        try:
+            with self.session() as session, self.engine.quiesced(session) as position:
+                still = contextlib.nullcontext() if self.store.atomic else self.servers.paused(self.record.name)
+                with still:
+                    self.store.snapshot(self.data, target)
+        except sql.ERRORS as error:
+            self.store.remove(target)
+            raise GaveUp(f"the backup of {self.record.name}", str(error)) from error
+        return position
+
+    def remove(self) -> None:
+        """Take away container, data, logs and backups."""
+        self.servers.remove(self.record.name)
+        if self.backups.exists():
+            for one in sorted(self.backups.iterdir()):
+                self.store.remove(one)
+            self.backups.rmdir()
+        if self.folder.exists():
+            for one in sorted(self.folder.iterdir()):
+                if one.is_dir() and not one.is_symlink():
+                    self.store.remove(one)
+                else:
+                    one.unlink()
+            self.folder.rmdir()
+
+    def _link(self, name: str, number: int) -> None:
+        process.run("ln", "-sfnT", f"log-{number}", self.folder / name)

@@ -1,0 +1,135 @@
+"""Where the databases' data lie: a file system with snapshots, found by mounting one; a labelled copy otherwise."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.core import process
+from lab.core.errors import CommandFailed, MissingTools
+from lab.core.home import Home
+from lab.core.waits import Note
+from lab.host import packages
+
+GIB = 1024**3
+SIZE = 32 * GIB
+"""Of the loop file; it is sparse, so only what is written takes room."""
+SECONDS = 120.0
+BTRFS, REFLINK, COPY = "btrfs", "reflink", "copy"
+HOW = {
+    BTRFS: "btrfs subvolume snapshot on a loop file",
+    REFLINK: "reflink copy of a paused server's files",
+    COPY: "PLAIN COPY of a paused server's files: no file system with snapshots can be mounted here",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """Volumes under ``path``, each a folder; ``kind`` says how a snapshot is taken."""
+
+    path: Path
+    kind: str
+
+    @property
+    def atomic(self) -> bool:
+        """Whether a snapshot is of one moment even while the server writes."""
+        return self.kind == BTRFS
+
+    def create(self, volume: Path, owner: int) -> None:
+        """An empty volume that user ``owner`` may write."""
+        if self.kind == BTRFS:
+            _root("btrfs", "subvolume", "create", volume)
+        else:
+            _root("mkdir", volume)
+        _root("chown", f"{owner}:{owner}", volume)
+        _root("chmod", "0700", volume)
+
+    def snapshot(self, volume: Path, target: Path) -> None:
+        """Make ``target`` a writable snapshot of ``volume``; both live on from there independently."""
+        if self.kind == BTRFS:
+            _root("btrfs", "subvolume", "snapshot", volume, target)
+        else:
+            _root("cp", "-a", f"--reflink={'always' if self.kind == REFLINK else 'never'}", volume, target)
+
+    def remove(self, volume: Path) -> None:
+        """Remove a volume or a snapshot; one that is gone already is fine."""
+        if not _root("test", "-e", volume, check=False).ok:
+            return
+        if self.kind == BTRFS and _root("btrfs", "subvolume", "show", volume, check=False).ok:
+            _root("btrfs", "subvolume", "delete", volume)
+        else:
+            _root("rm", "-rf", volume)
+
+    def move(self, volume: Path, target: Path) -> None:
+        """Rename a volume."""
+        _root("mv", "-T", volume, target)
+
+
+def open_store(home: Home, note: Note, install: bool = True) -> Store:
+    """The host's store, made on the first call and mounted again after a reboot.
+
+    Raises: DiskFull, CommandFailed (what was made before can no longer be mounted).
+    """
+    path, image, log = home.path / "store", home.path / "store.btrfs", home.log("store")
+    path.mkdir(exist_ok=True)
+    known = home.state.get("store")
+    if known == BTRFS:
+        if not os.path.ismount(path):
+            _root("mount", "-o", "loop", image, path, log=log)
+    elif known is None:
+        if _reflinks(path):
+            known = REFLINK
+        elif _mounts_btrfs(image, path, note, log, install):
+            known = BTRFS
+        else:
+            known = COPY
+        home.state["store"] = known
+        note(f"data lie on: {HOW[known]}")
+    return Store(path, known)
+
+
+def release(home: Home) -> None:
+    """Unmount the store and remove its file, with everything in it."""
+    path = home.path / "store"
+    if not path.exists():
+        return
+    if os.path.ismount(path):
+        _root("umount", path)
+    (home.path / "store.btrfs").unlink(missing_ok=True)
+    _root("rm", "-rf", path)
+    home.state.forget("store")
+
+
+def _reflinks(folder: Path) -> bool:
+    """Whether the folder's own file system (XFS, btrfs) shares blocks between files."""
+    probe = folder / "probe"
+    probe.write_text("x")
+    try:
+        return process.run("cp", "--reflink=always", probe, folder / "probe2", check=False).ok
+    finally:
+        probe.unlink()
+        (folder / "probe2").unlink(missing_ok=True)
+
+
+def _mounts_btrfs(image: Path, path: Path, note: Note, log: Path, install: bool) -> bool:
+    """Make a btrfs in a sparse file and mount it; False says that this host cannot, and the note why."""
+    try:
+        packages.ensure({"dbod"}, note, log, install)
+        with image.open("wb") as file:
+            file.truncate(SIZE)
+        image.chmod(0o600)
+        _root("mkfs.btrfs", "-q", image, log=log)
+        _root("mount", "-o", "loop", image, path, log=log)
+        _root("chown", str(os.geteuid()), path)
+    except (MissingTools, CommandFailed) as error:
+        note(f"no btrfs can be mounted here: {error.cause}")
+        image.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _root(*argv: str | Path, log: Path | None = None, check: bool = True) -> process.Finished:
+    return process.run(
+        *process.as_root(*argv), log=log, check=check, timeout=SECONDS, timeout_setting="storage.SECONDS"
+    )

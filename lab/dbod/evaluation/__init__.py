@@ -1,0 +1,1 @@
+"""DBOD's requirements tried on every provider, and what breaks."""

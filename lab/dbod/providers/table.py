@@ -1,0 +1,60 @@
+"""The three providers by name."""
+
+from __future__ import annotations
+
+from lab.cloud import access
+from lab.config import settings
+from lab.core.errors import BadValue, GaveUp
+from lab.core.home import Home
+from lab.core.ssh import Remote
+from lab.core.waits import Note
+from lab.dbod.contract import Provider
+from lab.dbod.dockerhost.provider import DockerHost
+from lab.dbod.providers.shared import Shared
+from lab.dbod.providers.trove import Access, CloudHost
+from lab.dbod.providers.trove_api import Api
+from lab.lifecycle import labs
+
+NAMES = ("docker-host", "shared", "trove")
+HOST = "dbod"
+"""The container host's place among the labs: ./inv list shows it, ./inv destroy --name=dbod takes it away."""
+
+
+def checked(name: str) -> str:
+    """``name`` if there is a provider of that name. Raises: BadValue."""
+    if name not in NAMES:
+        raise BadValue("provider", name, "one of " + ", ".join(NAMES), "flag")
+    return name
+
+
+def home_of(name: str, lab: str, host: str = HOST) -> Home:
+    """Where a provider's records lie. Raises: BadValue, NoSuchLab."""
+    if checked(name) == "trove":
+        return labs.home_of(lab)
+    home = Home(host if name == "docker-host" else f"{host}-shared")
+    home.make()
+    return home
+
+
+def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = False) -> Provider:
+    """The provider; ``lab`` is the one that Trove runs in, ``owned`` says that the caller holds the home's lock.
+
+    Raises: BadValue, NoSuchLab, GaveUp (it is not up).
+    """
+    if checked(name) == "trove":
+        return trove(lab)
+    made = DockerHost(home_of(name, lab, host), note, owned=owned)
+    if owned:
+        _ = made.store  # opened once, before there are threads
+    return made if name == "docker-host" else Shared(made)
+
+
+def trove(lab: str) -> CloudHost:
+    """Trove in the lab of that name. Raises: NoSuchLab, GaveUp."""
+    home = labs.home_of(lab)
+    machine = labs.machine_of(home)
+    if machine.status() != "running" or not home.clouds_yaml.exists():
+        raise GaveUp("Trove", f"the lab {lab!r} is not up", f"./inv up --name={lab}")
+    demo, admin = (Api(access.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
+    patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
+    return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience))

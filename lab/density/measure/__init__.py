@@ -1,0 +1,1 @@
+"""Measuring: trials in blocks, memory ladders, searches, and the host around them."""

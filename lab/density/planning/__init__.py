@@ -1,0 +1,1 @@
+"""From footprints to hosts: the fleet's plan."""

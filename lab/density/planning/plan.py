@@ -1,0 +1,179 @@
+"""The fleet plan: measured footprints, a fleet and a host give the number of hosts for each arm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from lab.core import raw_rows
+from lab.core.errors import BadFile, BadValue, Unsupported
+from lab.core.home import PROJECT
+from lab.density.analysis import summary
+from lab.density.measure import fleet as fleets
+from lab.density.measure.profile import parse_size
+from lab.density.planning import planner
+from lab.density.planning.planner import Class, Plan
+
+RESERVE = 0.1
+"""Share of a host that is left to itself."""
+HOURS = 24
+KEPT = PROJECT / "benchmarks" / "results" / "density"
+"""A folder for each run that the project keeps."""
+MOST = 10_000_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Databases of one sort: ``cpus`` in cores at their busiest; ``hourly`` shares of memory and cpu, a day long."""
+
+    name: str
+    engine: str
+    count: int
+    cpus: float
+    hourly_cpu: tuple[float, ...]
+    hourly_memory: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One arm's plan. ``skipped`` says why there is none."""
+
+    arm: str
+    plan: Plan | None
+    bytes_each: dict[str, float]
+    emulated: bool
+    skipped: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for ``--json`` and the report."""
+        if self.plan is None:
+            return {"arm": self.arm, "hosts": None, "why": self.skipped}
+        return {
+            "arm": self.arm,
+            "hosts": self.plan.best.hosts,
+            "method": self.plan.best.method,
+            "lower_bound": self.plan.bound,
+            "volume_bound": self.plan.volume_bound,
+            "optimal": self.plan.optimal,
+            "gap": round(self.plan.gap, 5),
+            "first_fit": self.plan.first_fit.hosts,
+            "best_fit": self.plan.best_fit.hosts,
+            "seconds": round(self.plan.best.seconds, 3),
+            "bytes_each": {k: round(v) for k, v in self.bytes_each.items()},
+            "emulated_cpu": self.emulated,
+        }
+
+
+def folders(names: Sequence[str]) -> list[Path]:
+    """The bench folders that were named; without any, those that the project keeps. Raises: BadFile."""
+    found = [Path(name) for name in names] or sorted(p.parent for p in KEPT.glob(f"*/{raw_rows.FILE}"))
+    if not found:
+        raise BadFile(KEPT, "no run is kept there", "Name the folder that ./inv density-bench wrote: --results=DIR.")
+    return found
+
+
+def plan(
+    fleet: str, host: str, results: Sequence[Path], arms: Sequence[str] = (), *, seconds: float = 30.0
+) -> list[Planned]:
+    """Plan ``fleet`` (``dbod`` or a JSON file) on equal hosts (``memory=256GiB,cpus=64``) for each arm measured.
+
+    Footprints are the slopes in the bench folders ``results``; of several the one with the most blocks.
+    Raises: BadFile, BadValue, Unsupported.
+    """
+    kinds = load(fleet)
+    size = parse_host(host)
+    told = summary.Summary({}, [], True, 0)
+    for folder in results:
+        for name, arm in summary.summarise(raw_rows.read(folder)).arms.items():
+            if name not in told.arms or len(arm.accounts) > len(told.arms[name].accounts):
+                told.arms[name] = arm
+    measured = list(dict.fromkeys(arm for _, arm in told.arms))
+    if unknown := [a for a in arms if a not in measured]:
+        raise Unsupported(f"There is no measurement of {unknown[0]!r}.", f"There are {', '.join(measured)}.")
+    return [one(arm, kinds, size, told, seconds) for arm in (arms or measured)]
+
+
+def one(arm: str, kinds: Sequence[Kind], host: tuple[float, float], told: summary.Summary, seconds: float) -> Planned:
+    """The plan of one arm."""
+    need: dict[str, tuple[float, float]] = {}
+    emulated = False
+    for engine in {k.engine for k in kinds if k.count}:
+        found = told.arms.get((engine, arm))
+        if found is None or found.slope is None or found.slope.point <= 0:
+            return Planned(arm, None, {}, False, f"there is no measured {engine} in the arm {arm}")
+        emulated |= found.emulated
+        # an emulator's processor time says nothing about a host with KVM
+        idle = 0.0 if found.emulated or not found.idle else fmean(found.idle.values()) / 60
+        need[engine] = (found.slope.point, idle)
+    timed = any(k.hourly_cpu or k.hourly_memory for k in kinds)
+    hours = HOURS if timed else 1
+    classes = [
+        Class(
+            k.name,
+            k.count,
+            (
+                *(need[k.engine][0] * _share(k.hourly_memory, h) for h in range(hours)),
+                *(need[k.engine][1] + k.cpus * _share(k.hourly_cpu, h) for h in range(hours)),
+            ),
+        )
+        for k in kinds
+        if k.count
+    ]
+    room = [size * (1 - RESERVE) for size in host for _ in range(hours)]
+    return Planned(arm, planner.solve(classes, room, seconds=seconds), {e: n[0] for e, n in need.items()}, emulated)
+
+
+def load(name: str) -> list[Kind]:
+    """``dbod``, {"mariadb": 141}, or {"classes": [{name, engine, count, cpus, hourly_cpu, hourly_memory}, …]}.
+
+    Raises: BadFile, BadValue, Unsupported.
+    """
+    path = Path(name)
+    data: Any = {}
+    if name != "dbod":
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadFile(path, str(error), "Give --fleet=dbod or a JSON file; README shows both forms.") from error
+    if not isinstance(data, dict) or "classes" not in data:
+        counts = fleets.load(name).counts
+        return [Kind(engine, engine, count, 0.04, (), ()) for engine, count in counts.items()]
+    try:
+        return [_kind(row, name) for row in data["classes"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadFile(path, f"a class lacks or spoils {error}", "Each needs name, engine and count.") from error
+
+
+def parse_host(text: str) -> tuple[float, float]:
+    """``memory=256GiB,cpus=64`` as (bytes, cores). Raises: BadValue."""
+    words = dict(word.split("=", 1) for word in text.split(",") if "=" in word)
+    if set(words) != {"memory", "cpus"}:
+        raise BadValue("host", text, "memory and cpus, as in memory=256GiB,cpus=64", "--host")
+    try:
+        cpus = float(words["cpus"])
+    except ValueError:
+        cpus = 0.0
+    if not 0 < cpus <= 100_000:
+        raise BadValue("host", text, "a number of processors", "--host")
+    return float(parse_size(words["memory"], "--host")), cpus
+
+
+def _kind(row: dict[str, Any], where: str) -> Kind:
+    shapes = []
+    for key in ("hourly_cpu", "hourly_memory"):
+        shape = tuple(float(v) for v in row.get(key, ()))
+        if shape and (len(shape) != HOURS or any(not 0 <= v <= 1 for v in shape)):
+            raise BadValue(key, row.get(key), f"{HOURS} shares between 0 and 1", where)
+        shapes.append(shape)
+    kind = Kind(str(row["name"]), str(row["engine"]), int(row["count"]), float(row.get("cpus", 0.04)), *shapes)
+    if not 0 <= kind.count <= MOST or not kind.cpus >= 0:
+        raise BadValue("class", row, "a count from 0 and cpus that are not negative", where)
+    return kind
+
+
+def _share(shape: tuple[float, ...], hour: int) -> float:
+    return shape[hour] if shape else 1.0

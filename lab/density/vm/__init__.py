@@ -1,0 +1,1 @@
+"""Virtual machines for databases, by QEMU alone."""

@@ -1,0 +1,1 @@
+"""Database engines: what differs between them, and the one way to connect."""

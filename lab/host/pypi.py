@@ -1,0 +1,50 @@
+"""Where the pip of a machine takes packages from: where this host's pip does, which is asked; or a folder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from urllib.parse import urlsplit
+
+import requests
+
+from lab.core import process
+
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+PYPI = "https://pypi.org/simple/"
+_OPTION = re.compile(r"^(?:global|install|:env:)\.(?P<name>index-url|extra-index-url|trusted-host)='(?P<value>.*)'$")
+
+
+def configuration() -> str:
+    """The text of a pip.conf: this host's indexes, and the machine's own certificate authorities."""
+    listed = process.run(sys.executable, "-m", "pip", "config", "list", check=False).stdout
+    return render(listed)
+
+
+def offline(folder: str) -> str:
+    """The text of a pip.conf that takes the wheels of a folder and asks nobody."""
+    return f"[global]\nno-index = true\nfind-links = {folder}\n"
+
+
+def unreachable(seconds: float = 5.0) -> str:
+    """Why the first index does not answer (an answer of any kind is one), or an empty string."""
+    found = re.search(r"^(?:extra-)?index-url = (\S+)", configuration(), re.MULTILINE)
+    url = found[1] if found else PYPI
+    try:
+        requests.head(url, timeout=seconds)
+    except requests.exceptions.SSLError:
+        return ""  # pip may have authorities that we have not
+    except requests.exceptions.RequestException as error:
+        return f"{urlsplit(url).hostname} does not answer ({type(error).__name__})"
+    return ""
+
+
+def render(listed: str) -> str:
+    """pip.conf from the output of ``pip config list``; places that only this host has are left out."""
+    lines = ["[global]", f"cert = {CERTIFICATES}"]
+    for line in listed.splitlines():
+        if found := _OPTION.match(line):
+            usable = [word for word in found["value"].replace("\\n", " ").split() if not word.startswith("file:")]
+            if usable:
+                lines.append(f"{found['name']} = {' '.join(usable)}")
+    return "\n".join(lines) + "\n"

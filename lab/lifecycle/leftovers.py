@@ -1,0 +1,111 @@
+"""Finding and removing what a lab left on this host, by label and name, without the state file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from lab.containers import client, ownership
+from lab.core import process
+from lab.core.errors import CommandFailed, TimedOut
+from lab.core.home import LABEL, Home
+from lab.core.waits import Note
+from lab.machine import docker, stray, warm
+from lab.machine.vagrant import Vagrant
+from lab.machine.virtual import BOXES
+
+VAGRANT_SECONDS = 120
+SLASH = "-VAGRANTSLASH-"
+"""How Vagrant writes the slash of a box's name in file names."""
+POOL = "default"
+"""vagrant-libvirt's storage pool."""
+
+
+def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
+    """What of the lab is on this host, one line each: processes, what Docker and libvirt hold, cgroups, files.
+
+    With ``keep_cache`` without the images, which stay.
+    """
+    name = f"{LABEL}-{home.name}"
+    found = [f"process {p.pid} {p.info['name']}" for p in stray.processes(home)]
+    if client.usable() is None:
+        found += ownership.labelled(home.name)
+        if not keep_cache:
+            found += [f"image {tag}" for tag in ownership.claimed(home.name) + warm.there(home)]
+    found += [f"domain {d}" for d in domains(name)]
+    if group := docker.cgroups(name):
+        found.append(f"cgroup {group}")
+    if home.path.exists():
+        found.append(f"folder {home.path}")
+    return found
+
+
+def sweep(home: Home, keep_cache: bool, note: Note) -> None:
+    """Remove everything of the lab outside its folder, whatever state it is in."""
+    stray.end(home, note)
+    name = f"{LABEL}-{home.name}"
+    if client.usable() is None:
+        ownership.remove(home.name)
+        ownership.release(home.name, keep_cache)
+        if not keep_cache:
+            warm.forget(home)
+        docker.remove_cgroups(name)
+    _tell_vagrant(home)
+    for domain in domains(name):
+        note(f"removing domain {domain}")
+        with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped
+            _virsh("destroy", domain)
+        _virsh("undefine", "--nvram", "--snapshots-metadata", "--remove-all-storage", domain)
+
+
+def _tell_vagrant(home: Home) -> None:
+    """Let Vagrant remove what it knows of, and strike the lab from its index; labels find what it cannot."""
+    if not (home.path / "machine.json").exists() or not process.have("vagrant"):
+        return
+    for provider in ("docker", "libvirt", "virtualbox"):
+        known = Vagrant(home, provider, VAGRANT_SECONDS)
+        if known.machine_id:
+            with contextlib.suppress(CommandFailed, TimedOut):
+                known.destroy()
+
+
+def boxes() -> list[str]:
+    """Our boxes: those that Vagrant keeps, and their copies in libvirt's pool, which Vagrant forgets there."""
+    return [f"box {name}" for name in _vagrant_boxes()] + [f"volume {name}" for name in _volumes()]
+
+
+def remove_boxes() -> None:
+    """Remove what ``boxes`` lists."""
+    for name in _vagrant_boxes():
+        process.run("vagrant", "box", "remove", "--force", "--all", name, cwd=Path("/"), timeout=VAGRANT_SECONDS)
+    for name in _volumes():
+        _virsh("vol-delete", "--pool", POOL, name)
+
+
+def domains(name: str) -> list[str]:
+    """libvirt's machines of that name (vagrant-libvirt names them after the machine)."""
+    return [line for line in _listed("list", "--all", "--name") if line == name]
+
+
+def _vagrant_boxes() -> list[str]:
+    folder = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d") / "boxes"
+    mark = BOXES.replace("/", SLASH)
+    return sorted(p.name.replace(SLASH, "/") for p in folder.glob(f"{mark}*"))
+
+
+def _volumes() -> list[str]:
+    mark = BOXES.replace("/", SLASH)
+    return [line.split()[0] for line in _listed("vol-list", "--pool", POOL) if line.startswith(mark)]
+
+
+def _listed(*words: str) -> list[str]:
+    """The lines that virsh prints; none where libvirt does not run."""
+    if not process.have("virsh") or not Path("/run/libvirt").exists():
+        return []
+    told = process.run("virsh", "-c", "qemu:///system", *words, check=False, timeout=20)
+    return [line.strip() for line in told.stdout.splitlines()]
+
+
+def _virsh(*words: str) -> None:
+    process.run("virsh", "-c", "qemu:///system", *words, timeout=60)

@@ -1,0 +1,137 @@
+"""One bundle of what every part said, with the lab's secrets masked: for a bug report or for one's own reading."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from openstack.exceptions import SDKException
+
+from lab.cloud import access, guest_shell
+from lab.core.errors import LabError
+from lab.core.home import Home
+from lab.core.ssh import Remote
+
+Add = Callable[[str, str], None]
+
+PER_FILE = 4 * 1024 * 1024
+"""Bytes kept of each file, from its end."""
+
+# what is asked on the machine: file name in the bundle, and the command; a failing command is itself a finding
+QUESTIONS: dict[str, list[str]] = {
+    "units.txt": ["systemctl", "list-units", "--all", "--no-pager", "--plain"],
+    "failed.txt": ["systemctl", "--failed", "--no-pager", "--plain"],
+    "journal.txt": ["journalctl", "--no-pager", "-o", "short-iso", "-n", "20000"],
+    "addresses.txt": ["ip", "address"],
+    "routes.txt": ["ip", "route"],
+    "listeners.txt": ["ss", "-tlnp"],
+    "openvswitch.txt": ["ovs-vsctl", "show"],
+    "memory.txt": ["free", "-m"],
+    "disk.txt": ["df", "-h"],
+    "processes.txt": ["ps", "axo", "pid,ppid,rss,etime,args"],
+    "packages.txt": ["dpkg-query", "-W"],
+}
+GUEST_QUESTIONS: dict[str, list[str]] = {
+    "agent.txt": ["journalctl", "--no-pager", "-u", "trove-guestagent", "-n", "5000"],
+    "journal.txt": ["journalctl", "--no-pager", "-b", "-n", "5000"],
+    "containers.txt": ["docker", "ps", "-a"],
+    "disk.txt": ["df", "-h"],
+}
+LOOKS_SECRET = re.compile(
+    r"""((?:password|passwd|token|secret|encr_key|identified\s+by)['"]?\s*[:=,]?\s*['"]?)([^\s'",;}\]]{6,})""",
+    re.IGNORECASE,
+)
+"""Secrets that are not the lab's own: Trove's guest agent logs the passwords that it makes (trove 23, docker.py)."""
+GATHER = r"""
+cd /
+find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
+     var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq var/log/apache2 \
+     -type f -size +0 2>/dev/null || true
+"""
+
+
+def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tuple[Path, list[str]]:
+    """Write ``trove-lab-NAME-TIME.tar.gz`` (mode 0600) and return its path and what could not be had.
+
+    ``remote`` is None when the machine does not answer: then the bundle holds this host's side alone.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = target or Path.cwd() / f"trove-lab-{home.name}-{stamp}.tar.gz"
+    missing: list[str] = []
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    with tarfile.open(path, "w:gz") as tar:
+
+        def add(name: str, text: str) -> None:
+            kept = text[-PER_FILE:]
+            if len(kept) == PER_FILE:  # its first line may be the end of a secret, which nobody would know
+                kept = kept.partition("\n")[2]
+            data = masked(home.secrets.redact(kept)).encode()
+            info = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{name}")
+            info.size, info.mode = len(data), 0o600
+            tar.addfile(info, io.BytesIO(data))
+
+        for file in _own_files(home):
+            add(f"host/{file.relative_to(home.path)}", file.read_text(errors="replace"))
+        if remote is None:
+            missing.append("the machine does not answer: only this host's side is in the bundle")
+        else:
+            missing += _from_machine(remote, add)
+            missing += _from_guests(home, remote, add)
+        add("missing.txt", "\n".join(missing) + "\n")
+    return path, missing
+
+
+def masked(text: str) -> str:
+    """``text`` with whatever follows a word for a secret masked."""
+    return LOOKS_SECRET.sub(r"\1********", text)
+
+
+def _own_files(home: Home) -> list[Path]:
+    logs = sorted((home.path / "logs").glob("*.log"))
+    return [f for f in (home.path / "state.json", home.path / "manifest.json", *logs) if f.exists()]
+
+
+def _from_machine(remote: Remote, add: Add) -> list[str]:
+    missing = []
+    for name, command in QUESTIONS.items():
+        try:
+            add(f"machine/{name}", remote.run(*command, check=False, timeout=60).stdout)
+        except LabError as error:
+            missing.append(f"{name}: {error.cause}")
+    try:
+        files = remote.script(GATHER, check=False, timeout=60).stdout.split()
+    except LabError as error:
+        return [*missing, f"the list of logs: {error.cause}"]
+    for file in files:
+        try:
+            add(f"machine/{file}", remote.run("tail", "-c", str(PER_FILE), f"/{file}", timeout=60).stdout)
+        except LabError as error:
+            missing.append(f"{file}: {error.cause}")
+    return missing
+
+
+def _from_guests(home: Home, remote: Remote, add: Add) -> list[str]:
+    """The guest agents' own words, over SSH through the machine; host keys are read from the consoles."""
+    missing = []
+    try:
+        admin = access.connect(home.clouds_yaml, "admin")
+        for server in admin.compute.servers(all_projects=True):
+            try:
+                said = guest_shell.console(admin, server)
+                add(f"guest/{server.name}/console.log", said)
+                if (address := guest_shell.address(server)) is None:
+                    continue
+                with contextlib.closing(guest_shell.shell(home, remote, address, said)) as guest:
+                    for name, command in GUEST_QUESTIONS.items():
+                        add(f"guest/{server.name}/{name}", guest.run(*command, check=False, timeout=60).stdout)
+            except (LabError, SDKException, OSError) as error:
+                missing.append(f"guest {server.name}: {error}")
+    except (LabError, SDKException, OSError) as error:
+        missing.append(f"guests: {error}")
+    return missing

@@ -1,0 +1,123 @@
+"""`up`: from a spec to a database that answers SQL, as steps that ask reality first and overlap where they can."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from lab import doctor
+from lab.config import plan, settings
+from lab.config.plan import Plan
+from lab.config.settings import LabSpec, Merged
+from lab.containers import client
+from lab.core import state, steps
+from lab.core.errors import Unsupported
+from lab.core.home import Home
+from lab.core.progress import Progress
+from lab.core.steps import Step
+from lab.host import packages
+from lab.install.devstack import installer
+from lab.lifecycle import manifest
+from lab.lifecycle.assembly import Work
+from lab.machine import providers
+
+FIXED = ("provider", "distro", "release", "installer", "hypervisor", "beside", "memory", "cpus", "disk", "mirror")
+"""Settings that a lab cannot change once it is there."""
+
+
+def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]:
+    """Make the lab, or go on making it. Returns what ``show.result`` prints.
+
+    Raises: any LabError; what was done so far is kept.
+    """
+    recorded = manifest.read(Path(from_manifest)) if from_manifest else None
+    merged = _repeated(merged, recorded) if recorded else merged
+    home = Home(merged.spec.name)
+    home.make()
+    with state.lock(home.path, home.name):
+        again = f"./inv up --name={home.name}"
+        try:
+            # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
+            steps.run([_host(home, merged.spec)], home.state, progress, again)
+            work = Work(home, _planned(home, merged).spec)
+            home.state["spec"] = settings.to_dict(work.spec)
+            if work.agent:
+                home.state["agent.commit"] = work.agent.commit
+            home.state["kept"] = work.kept.key if work.kept else ""
+            steps.run(work.steps(), home.state, progress, again)
+        finally:
+            progress.close()
+        written = manifest.write(home, work.spec, work.made_of(), work.remote)
+        return {
+            "name": home.name,
+            "steps": [{"name": name, **record} for name, record in home.state.steps.items()],
+            "clouds_yaml": str(home.clouds_yaml),
+            "connect": work.connect(),
+            "differences": manifest.differences(recorded, manifest.read(written)) if recorded else [],
+        }
+
+
+def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
+    """What ``up`` would do, and why; nothing is changed, not even a folder made."""
+    if from_manifest:
+        merged = _repeated(merged, manifest.read(Path(from_manifest)))
+    home = Home(merged.spec.name)
+    decided = _planned(home, merged)
+    lacking = packages.missing(_needs(decided.spec))
+    there = not lacking and client.usable() is None and (home.path / "state.json").exists()
+    return {
+        "choices": [dataclasses.asdict(choice) for choice in decided.choices],
+        "install": packages.install_command(lacking) if lacking else "",
+        "steps": [
+            {"name": step.name, "title": step.title, "would": "check" if there else "run"}
+            for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
+        ],
+    }
+
+
+def _host(home: Home, spec: LabSpec) -> Step:
+    """What this host lacks for the provider that was asked for, or for the first choice."""
+    needs = _needs(spec)
+    return Step(
+        "host",
+        "install what this host lacks",
+        lambda: not packages.missing(needs) and client.usable() is None,
+        lambda note: packages.ensure(needs, note, home.log("host"), spec.install),
+    )
+
+
+def _needs(spec: LabSpec) -> tuple[str, ...]:
+    parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
+    return (*parts, "devstack") if spec.installer == "devstack" else parts
+
+
+def _planned(home: Home, merged: Merged) -> Plan:
+    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported."""
+    recorded = home.state.get("spec")
+    if not recorded:
+        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
+        if decided.spec.installer == "devstack":
+            installer.check(decided.spec)
+        return decided
+    where = "the lab's state"
+    before = settings.to_dict(settings.from_dict(recorded, where))
+    changed = {key: value for key, value in _given(merged).items() if value != before[key]}
+    if fixed := [key for key in FIXED if key in changed]:
+        raise Unsupported(
+            f"Lab {home.name!r} is there with {fixed[0]} = {before[fixed[0]]}, not {changed[fixed[0]]}.",
+            f"./inv destroy --name={home.name} first, or give the new lab a --name of its own.",
+        )
+    return Plan(settings.from_dict({**before, **changed}, where), ())
+
+
+def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:
+    """The manifest's spec under the flags that were given beside it (another name, say)."""
+    base = settings.to_dict(manifest.spec_of(recorded))
+    origins = {key: origin if origin != "default" else "manifest" for key, origin in merged.origins.items()}
+    return Merged(settings.from_dict({**base, **_given(merged)}, "manifest"), origins)
+
+
+def _given(merged: Merged) -> dict[str, Any]:
+    """The settings that were given, whatever by."""
+    return {key: value for key, value in settings.to_dict(merged.spec).items() if merged.origins[key] != "default"}

@@ -1,0 +1,116 @@
+"""The plan: what is chosen, why, and what is refused with what works instead."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from lab.config import plan
+from lab.config.plan import Facts
+from lab.config.settings import LabSpec
+from lab.core.errors import Unsupported
+
+HERE = Facts(
+    docker=(True, "an engine answers"), libvirt=(False, "none"), virtualbox=(False, "none"), kvm=(False, "no")
+)
+
+
+def choose(facts: Facts = HERE, **asked: Any) -> dict[str, tuple[str, str]]:
+    decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)
+    assert all(getattr(decided.spec, c.setting) == c.value for c in decided.choices)
+    return {c.setting: (c.value, c.why) for c in decided.choices}
+
+
+def test_defaults_of_a_host_without_kvm() -> None:
+    chosen = {key: value for key, (value, _) in choose().items()}
+    assert chosen == {
+        "provider": "docker",
+        "distro": "debian13",
+        "release": "2025.1",
+        "installer": "packages",
+        "hypervisor": "docker",
+    }
+
+
+def test_emulation_is_left_where_the_machine_is_no_container() -> None:
+    facts = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
+    assert choose(facts, provider="libvirt")["hypervisor"][0] == "qemu"
+
+
+def test_kvm_is_taken_when_it_was_proven_and_says_so() -> None:
+    facts = dataclasses.replace(HERE, kvm=(True, "vmlinuz booted in 1.2 s"))
+    assert choose(facts)["hypervisor"] == ("kvm", "vmlinuz booted in 1.2 s")
+
+
+def test_a_host_without_docker_takes_the_next_provider() -> None:
+    facts = dataclasses.replace(HERE, docker=(False, "no right"), libvirt=(True, "libvirt answers"))
+    assert choose(facts)["provider"] == ("libvirt", "libvirt answers")
+
+
+def test_what_was_asked_for_is_taken_and_named() -> None:
+    assert choose(hypervisor="qemu")["hypervisor"] == ("qemu", "asked for (flag)")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"hypervisor": "kvm"}, "qemu"),
+        ({"hypervisor": "lxc"}, "docker"),
+        ({"with_": "backups", "installer": "devstack", "release": "2026.1"}, "Leave out --with=backups"),
+        ({"beside": "kvm"}, "Leave out --beside, or give qemu"),
+        ({"beside": "qemu", "hypervisor": "qemu"}, "Give --hypervisor=docker"),
+        ({"beside": "qemu", "installer": "devstack", "release": "2026.1"}, "no other installer"),
+        ({"provider": "libvirt"}, "doctor"),
+        ({"provider": "virtualbox"}, "docker"),
+        ({"distro": "debian99"}, "Known"),
+        ({"distro": "centos7"}, "debian13"),
+        ({"release": "havana"}, "Known"),
+        ({"release": "icehouse"}, "2025.1"),
+        ({"distro": "ubuntu1404", "release": "icehouse", "provider": "docker"}, "2025.1"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_is_refused_with_what_does(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        choose(**asked)
+    assert words in caught.value.remedy
+
+
+def test_no_provider_at_all_tells_why_of_each() -> None:
+    facts = Facts((False, "no engine"), (False, "no libvirt"), (False, "no VBoxManage"), (False, ""))
+    with pytest.raises(Unsupported) as caught:
+        choose(facts)
+    for why in ("no engine", "no libvirt"):
+        assert why in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("asked", "distro", "release"),
+    [
+        ({}, "debian13", "2026.1"),
+        ({"release": "2025.2"}, "debian12", "2025.2"),
+        ({"distro": "debian12"}, "debian12", "2026.1"),
+    ],
+)
+def test_devstack_takes_the_newest_release_and_a_distribution_that_goes_with_it(
+    asked: dict[str, Any], distro: str, release: str
+) -> None:
+    chosen = choose(installer="devstack", **asked)
+    assert (chosen["distro"][0], chosen["release"][0]) == (distro, release)
+
+
+def test_devstack_refuses_a_hypervisor_that_the_release_has_no_driver_for() -> None:
+    with pytest.raises(Unsupported, match=r"no Nova driver for Docker in 2024\.1"):
+        choose(installer="devstack", release="2024.1", hypervisor="docker")
+
+
+def test_devstack_without_that_driver_emulates() -> None:
+    assert choose(installer="devstack", release="2024.1")["hypervisor"][0] == "qemu"
+    assert choose(installer="devstack", release="2025.1")["hypervisor"][0] == "docker"
+
+
+def test_a_mirror_for_the_packages_installer_is_a_mistake() -> None:
+    with pytest.raises(Unsupported, match="clones nothing"):
+        choose(mirror="/srv/git")

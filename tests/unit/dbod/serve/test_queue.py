@@ -1,0 +1,487 @@
+"""The durable queue: order, exclusion, a kill between every two commits, schedules with a given clock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.core import errors, waits
+from lab.core.home import Home
+from lab.dbod.contract import Operation, Request
+from lab.dbod.database import Database
+from lab.dbod.dockerhost.provider import DockerHost
+from lab.dbod.providers.shared import Shared
+from lab.dbod.providers.trove import CloudHost
+from lab.dbod.schedules import Schedule
+from lab.dbod.serve import told
+from lab.dbod.serve.book import FIELD
+from lab.dbod.serve.queue import Job, JobState, Queue
+from lab.dbod.serve.service import LOOK, Service
+from lab.dbod.serve.states import KEPT, States
+from tests.unit.dbod.faketrove import access
+from tests.unit.dbod.tinyhost import TinyHost
+
+Op = Operation
+T = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)  # a Wednesday
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "dbod.db", "unit")
+
+
+def serve(root: Path, database: Database | None = None, workers: int = 1) -> Service:
+    found = database or Database(root / "dbod.db", "unit")
+    return Service(TinyHost(root, found), found, workers, quiet)
+
+
+def run_all(service: Service) -> None:
+    service.queue.recover()
+    while service.workers.run_one():
+        pass
+
+
+# --- order and exclusion -----------------------------------------------------------------------------------
+
+
+def test_jobs_of_one_instance_run_in_order_and_others_beside_them(database: Database) -> None:
+    queue = Queue(database)
+    a1, a2, b1 = (queue.accept(Request(Op.START, name), "t") for name in ("a", "a", "b"))
+    assert queue.busy() == {"a": "JOB_PENDING", "b": "JOB_PENDING"}
+    assert [_id(queue.claim()), _id(queue.claim()), queue.claim()] == [a1.id, b1.id, None]
+    assert queue.busy() == {"a": "BUSY", "b": "BUSY"}
+    end(queue, a1)
+    assert _id(queue.claim()) == a2.id
+
+
+def test_a_job_about_two_instances_waits_for_both_and_holds_both(database: Database) -> None:
+    queue = Queue(database)
+    first = queue.accept(Request(Op.START, "b"), "t")
+    clone = queue.accept(Request(Op.CLONE, "a", target="b"), "t")
+    after = queue.accept(Request(Op.BACKUP, "a"), "t")
+    assert _id(queue.claim()) == first.id
+    assert queue.claim() is None
+    end(queue, first)
+    assert _id(queue.claim()) == clone.id
+    assert queue.claim() is None
+    end(queue, clone)
+    assert _id(queue.claim()) == after.id
+
+
+def test_a_key_makes_asking_again_harmless(database: Database) -> None:
+    queue = Queue(database)
+    first = queue.accept(Request(Op.BACKUP, "a"), "t", "k")
+    assert queue.accept(Request(Op.BACKUP, "a"), "t", "k") == first
+    assert len(queue.newest()) == 1
+    with pytest.raises(errors.Refused, match="another job"):
+        queue.accept(Request(Op.BACKUP, "b"), "t", "k")
+
+
+def test_many_workers_never_run_two_jobs_of_one_instance_together(tmp_path: Path) -> None:
+    service, inside, together, order = serve(tmp_path, workers=6), set[str](), [], list[tuple[str, int]]()
+    guard = threading.Lock()
+
+    def start(request: Request, note: waits.Note) -> None:
+        with guard:
+            together.append(request.instance in inside)
+            inside.add(request.instance)
+            order.append((request.instance, int(request.id.rsplit("-")[-1])))
+        waits.pause(0.001)
+        with guard:
+            inside.discard(request.instance)
+
+    class Busy(TinyHost):
+        @property
+        def does(self) -> dict[Operation, Any]:
+            return {**super().does, Op.START: start}
+
+    service.workers._provider = Busy(tmp_path)
+    asked = [service.queue.accept(Request(Op.START, f"i{n % 4}"), "t") for n in range(80)]
+    service.workers.start()
+    done = [service.workers.wait(job.id, 20) for job in asked]
+    service.workers.stop(5)
+    waits.cancelled.clear()
+    assert {job.state for job in done} == {JobState.FINISHED_OK}
+    assert together == [False] * 80
+    assert all(
+        [n for i, n in order if i == name] == sorted(n for i, n in order if i == name) for name in inside | {"i0"}
+    )
+
+
+def _id(job: Job | None) -> int:
+    assert job is not None
+    return job.id
+
+
+def end(queue: Queue, job: Job) -> None:
+    queue.finish(job, JobState.FINISHED_OK, "native", "", None, None, lambda *_: None)
+
+
+# --- a kill between every two commits ----------------------------------------------------------------------
+
+STORY: list[tuple[Operation, str, dict[str, Any]]] = [
+    (Op.CREATE, "a", {}),
+    (Op.BACKUP, "a", {}),
+    (Op.RESTORE, "a", {}),
+    (Op.CLONE, "a", {"target": "b"}),
+    (Op.BACKUP, "b", {}),
+    (Op.STOP, "a", {}),
+    (Op.CREATE, "c", {}),
+    (Op.DESTROY, "c", {}),
+]
+
+
+class Doomed(Database):
+    """Ends its process as SIGKILL would, at a border of one of its commits: 2n is before the nth, 2n+1 after it."""
+
+    border = -1
+    count = 0
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        with super().write() as change:
+            yield change
+            self._border()
+        self._border()
+
+    def _border(self) -> None:
+        Doomed.count += 1
+        if Doomed.count - 1 == Doomed.border:
+            os._exit(9)
+
+
+def tell(service: Service) -> None:
+    """Ask for the whole story, as an asker that had no answer does: with the same keys."""
+    for number, (operation, name, given) in enumerate(STORY):
+        service.queue.accept(Request(operation, name, **given), "t", f"story-{number}")
+
+
+def in_a_child(body: Callable[[], None]) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            body()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def whole_story(root: Path, border: int) -> None:
+    Doomed.border, Doomed.count = border, 0
+    service = serve(root, Doomed(root / "dbod.db", "unit"))
+    tell(service)
+    run_all(service)
+
+
+def test_a_kill_at_any_border_of_a_commit_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
+    border, killed = 0, True
+    while killed:
+        root = tmp_path / str(border)
+        root.mkdir()
+        code = in_a_child(lambda root=root, border=border: whole_story(root, border))  # type: ignore[misc]
+        assert code in {0, 9}
+        killed = code == 9
+        after = serve(root)
+        accepted = len(after.queue.newest())
+        tell(after)
+        run_all(after)
+        jobs = after.queue.newest()
+        assert len(jobs) == len(STORY) >= accepted
+        assert {job.state for job in jobs} == {JobState.FINISHED_OK}, (border, jobs)
+        host = TinyHost(root)
+        assert host.names() == ["a", "b"]
+        of_a, of_b = host.read("a")["effects"], host.read("b")["effects"]
+        assert [word.split()[0] for word in of_a] == ["create", "backup", "restore"], border
+        assert [word.split()[0] for word in of_b] == ["clone", "backup"], border
+        assert [change["attribute"] for change in after.book.history("a")] == ["clone", "data", "instance"]
+        border += 1
+    assert border > 6 * len(STORY)  # accepted, claimed, noted, ended: the borders were really there
+
+
+def test_a_stopped_server_gives_the_job_back(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+    service.provider._slow = 60.0  # type: ignore[attr-defined]
+    job = service.queue.accept(Request(Op.CREATE, "a"), "t")
+    service.workers.start()
+    waits.until("the job to run", lambda: service.queue.get(job.id).state == JobState.RUNNING, seconds=5, setting="",
+                every=0.01)  # fmt: skip
+    service.workers.stop(0.2)
+    waits.cancelled.clear()
+    left = service.queue.get(job.id)
+    assert left.state == JobState.PENDING
+    assert "stopped" in service.queue.log(job.id)[-1]
+    run_all(serve(tmp_path))
+    assert Queue(Database(tmp_path / "dbod.db", "unit")).get(job.id).state == JobState.FINISHED_OK
+
+
+# --- how a job ends ----------------------------------------------------------------------------------------
+
+
+def test_refusals_faults_and_warnings_end_a_job_as_dbod_names_it(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+
+    def warns(_request: Request, note: waits.Note) -> None:
+        note("warning: it was a near thing")
+
+    def faulty(_request: Request, _note: waits.Note) -> None:
+        raise ZeroDivisionError("by zero")
+
+    class Odd(TinyHost):
+        @property
+        def does(self) -> dict[Operation, Any]:
+            return {**super().does, Op.START: warns, Op.STOP: faulty}
+
+    service.workers._provider = Odd(tmp_path)
+    asked = [
+        service.queue.accept(Request(op, "a"), "t") for op in (Op.CREATE, Op.RESTORE, Op.START, Op.STOP, Op.PROMOTE)
+    ]
+    run_all(service)
+    ended = [service.queue.get(job.id) for job in asked]
+    fail = JobState.FINISHED_FAIL
+    assert [job.state for job in ended] == [JobState.FINISHED_OK, fail, JobState.FINISHED_WARNING, fail, fail]
+    assert ended[1].error is not None
+    assert ended[1].error["cause"] == "a has no backup."
+    assert ended[2].why == "it was a near thing"
+    assert "ZeroDivisionError" in str(ended[3].why)
+    assert ended[4].outcome == "missing"
+    assert service.queue.busy() == {}
+
+
+def test_a_disk_that_was_full_lets_the_job_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = serve(tmp_path)
+    job = service.queue.accept(Request(Op.CREATE, "a"), "t")
+    finish, full = service.queue.finish, [errors.DiskFull("x")]
+
+    def fails_once(*words: Any) -> None:
+        if full:
+            raise full.pop()
+        finish(*words)
+
+    monkeypatch.setattr(service.queue, "finish", fails_once)
+    monkeypatch.setattr("lab.dbod.serve.workers.LOOK_SECONDS", 0.01)
+    run_all(service)
+    run_all(service)
+    assert service.queue.get(job.id).state == JobState.FINISHED_OK
+    assert TinyHost(tmp_path).read("a")["effects"] == ["create"]
+
+
+def test_a_damaged_file_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "dbod.db").write_bytes(b"nonsense" * 1000)
+    with pytest.raises(errors.StateBroken, match="not a database"):
+        Database(tmp_path / "dbod.db", "unit")
+
+
+# --- schedules ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("every", "hour", "day", "latest", "following"),
+    [
+        (24, 3, 0, "2026-03-04 03:00", "2026-03-05 03:00"),
+        (6, 1, 0, "2026-03-04 07:00", "2026-03-04 13:00"),
+        (168, 5, 2, "2026-03-04 05:00", "2026-03-11 05:00"),
+        (168, 5, 4, "2026-02-27 05:00", "2026-03-06 05:00"),
+        (1, 0, 0, "2026-03-04 12:00", "2026-03-04 13:00"),
+    ],
+)
+def test_due_times(every: int, hour: int, day: int, latest: str, following: str) -> None:
+    one = Schedule("a", every, hour, day, 7, T)
+    assert f"{one.latest(T):%Y-%m-%d %H:%M}" == latest
+    assert f"{one.following(T):%Y-%m-%d %H:%M}" == following
+
+
+def scheduled(root: Path) -> Service:
+    service = serve(root)
+    service.queue.accept(Request(Op.CREATE, "a"), "t")
+    run_all(service)
+    service.scheduler.schedules.set(Request(Op.AUTOMATIC_BACKUPS, "a", every=6, keep=3), T)
+    return service
+
+
+def test_a_backup_comes_when_it_is_due_and_not_before(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    assert service.scheduler.tick(T) == []
+    assert service.scheduler.tick(T + timedelta(hours=5, minutes=29)) == []
+    (job,) = service.scheduler.tick(T + timedelta(hours=5, minutes=30))
+    assert service.scheduler.tick(T + timedelta(hours=5, minutes=31)) == []
+    run_all(service)
+    assert [(b["id"], b["automatic"]) for b in TinyHost(tmp_path).read("a")["backups"]] == [(job.request.id, True)]
+    assert service.scheduler.runs("a")[0]["missed"] == 0
+    assert service.queue.backups_a_day(1) == [
+        {"day": f"{datetime.now(UTC):%Y-%m-%d}", "automatic": 1, "failed": 0, "n": 1}
+    ]
+
+
+def test_what_was_missed_is_run_once_and_recorded(tmp_path: Path) -> None:
+    scheduled(tmp_path)
+    again = serve(tmp_path)  # it was down for two days: 18:00, then seven more
+    now = T + timedelta(days=2)
+    (job,) = again.scheduler.tick(now)
+    assert again.scheduler.tick(now) == []
+    (run,) = again.scheduler.runs("a")
+    assert run == {"due": "2026-03-06T12:00:00+00:00", "at": now.isoformat(), "missed": 8, "job": job.id}
+    assert "8 due times missed" in again.queue.log(job.id)[0]
+    (following,) = again.scheduler.tick(T + timedelta(days=2, hours=6))
+    assert following.id != job.id
+    assert [r["missed"] for r in again.scheduler.runs("a")] == [1, 8]  # the second was half an hour late
+
+
+def test_a_kill_never_makes_two_backups_of_one_due_time(tmp_path: Path) -> None:
+    scheduled(tmp_path)
+    now = T + timedelta(hours=6)
+    for border in range(4):
+
+        def body(border: int = border) -> None:
+            Doomed.border, Doomed.count = border, 0
+            service = serve(tmp_path, Doomed(tmp_path / "dbod.db", "unit"))
+            service.scheduler.tick(now)
+
+        in_a_child(body)
+    service = serve(tmp_path)
+    service.scheduler.tick(now)
+    assert [job.operation for job in service.queue.newest()] == [Op.BACKUP, Op.CREATE]
+    assert len(service.scheduler.runs("a")) == 1
+
+
+def test_switching_off_and_destroying_end_the_schedule(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.queue.accept(Request(Op.AUTOMATIC_BACKUPS, "a", on=False), "t")
+    run_all(service)
+    assert service.scheduler.schedules.all() == []
+    service.scheduler.schedules.set(Request(Op.AUTOMATIC_BACKUPS, "a"), T)
+    service.queue.accept(Request(Op.DESTROY, "a"), "t")
+    run_all(service)
+    assert service.scheduler.schedules.of("a") is None
+
+
+# --- the state checker's record ----------------------------------------------------------------------------
+
+
+def test_every_minute_a_look_and_no_more(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.refresh()
+    for seconds in (0, 2, 58, 60, 62):
+        service.beat(T + timedelta(seconds=seconds))
+    record = service.states.of("a", T)
+    assert [row["at"] - int(T.timestamp()) for row in record] == [0, 60]
+    assert record[0]["state"] == "RUNNING"
+    assert service.states.summary(T)[0] == {"at": int(T.timestamp()), "state": "RUNNING", "n": 1, "seconds": 0.001}
+
+
+def test_the_record_is_bounded(database: Database) -> None:
+    states = States(database)
+    for n in range(5):
+        states.add([{"name": "a", "state": "RUNNING"}], T + n * KEPT / 2)
+    assert len(states.of("a", T)) == 3
+
+
+def test_a_provider_that_cannot_say_makes_states_unknown(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.refresh()
+
+    def gone(_request: Request, _note: waits.Note) -> None:
+        raise errors.DockerUnusable("no engine listens", "Start it.")
+
+    class Away(TinyHost):
+        @property
+        def does(self) -> dict[Operation, Any]:
+            return {**super().does, Op.CHECK: gone, Op.LIST: gone}
+
+    service.provider = Away(tmp_path)
+    service.beat(T + LOOK)
+    assert service.fact("a")["state"] == "UNKNOWN"
+    assert "no engine listens" in service.trouble
+    with pytest.raises(errors.GaveUp):
+        service.need("nobody")
+    service.provider = TinyHost(tmp_path)
+    service.beat(T + 2 * LOOK)
+    assert (service.fact("a")["state"], service.trouble) == ("RUNNING", "")
+
+
+def test_an_older_answer_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.refresh()
+    host = TinyHost(tmp_path)
+
+    def stops_meanwhile(operation: Operation) -> waits.Note:
+        def handler(_request: Request, _note: waits.Note) -> Any:
+            old = host.does[operation](_request, _note)
+            service.queue.accept(Request(Op.STOP, "a"), "t")
+            run_all(service)
+            return old
+
+        return handler  # type: ignore[return-value]
+
+    looks: dict[Operation, Callable[[], None]] = {Op.LIST: service.refresh, Op.CHECK: lambda: service.look(T)}
+    for operation, look in looks.items():
+
+        class Slow(TinyHost):
+            @property
+            def does(self, operation: Operation = operation) -> dict[Operation, Any]:
+                return {**super().does, operation: stops_meanwhile(operation)}
+
+        service.queue.accept(Request(Op.START, "a"), "t")
+        run_all(service)
+        assert service.fact("a")["state"] == "RUNNING"
+        service.provider = Slow(tmp_path)
+        look()
+        service.provider = host
+        assert service.fact("a")["state"] == "STOPPED", operation
+
+
+def test_a_create_that_fails_leaves_no_entry(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+
+    def fails(_request: Request, _note: waits.Note) -> None:
+        raise errors.DockerUnusable("no engine listens", "Start it.")
+
+    class Broken(TinyHost):
+        @property
+        def does(self) -> dict[Operation, Any]:
+            return {**super().does, Op.CREATE: fails}
+
+    service.workers._provider = Broken(tmp_path)
+    service.book.write("a", FIELD, {"project": "x"}, "t")
+    service.queue.accept(Request(Op.CREATE, "a"), "t")
+    run_all(service)
+    assert service.book.fields() == {}
+
+
+def test_trove_and_the_shared_server_are_served_through_the_same_contract(tmp_path: Path) -> None:
+    home = Home("unit", tmp_path)
+    home.make()
+    trove = Service(CloudHost(access(home)[0]), Database(tmp_path / "trove.db", "unit"), 1, quiet)
+    trove.refresh()
+    trove.ask(Request(Op.CREATE, "a"), "t")
+    run_all(trove)
+    assert told.instance(trove.fact("a")).state == "RUNNING"
+    with pytest.raises(errors.Missing, match="no scheduler"):
+        trove.ask(Request(Op.AUTOMATIC_BACKUPS, "a"), "t")
+    shared = Service(Shared(DockerHost(home, quiet, owned=True)), Database(tmp_path / "s.db", "unit"), 1, quiet)
+    shared.refresh()
+    assert shared.facts() == []
+    with pytest.raises(errors.Missing, match="a snapshot holds every database"):
+        shared.ask(Request(Op.BACKUP, "a"), "t")
+
+
+def test_a_job_on_an_instance_counts_for_more_than_its_last_state(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.refresh()
+    service.queue.accept(Request(Op.BACKUP, "a"), "t")
+    assert service.fact("a")["state"] == "JOB_PENDING"
+    service.queue.claim()
+    assert service.fact("a")["state"] == "BUSY"

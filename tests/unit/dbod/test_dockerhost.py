@@ -1,0 +1,399 @@
+"""The contract of databases on demand: requests, outcomes, refusals, where a replay stops, and what the page says."""
+
+from __future__ import annotations
+
+import json
+import struct
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.core import errors, run_manifest
+from lab.core.home import Home
+from lab.core.progress import People
+from lab.core.raw_rows import Rows, finished, read
+from lab.dbod import command, contract, jobs
+from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request
+from lab.dbod.dockerhost import engines, recovery, replay
+from lab.dbod.dockerhost.provider import DockerHost
+from lab.dbod.dockerhost.records import Backup, Record, Records
+from lab.dbod.evaluation import evaluate, scenarios, trial
+from lab.dbod.evaluation.trial import Trial, Unmet
+from lab.dbod.providers import table as providers
+from lab.dbod.providers.shared import Shared
+from lab.dbod.providers.trove import CloudHost
+from lab.engines.sql import Session
+from lab.report import dbod as page
+from tests.unit.dbod.faketrove import access
+
+
+def say(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home("dbod-unit", tmp_path)
+    made.make()
+    return made
+
+
+@pytest.fixture(params=["docker-host", "shared", "trove"])
+def provider(request: pytest.FixtureRequest, home: Home) -> Provider:
+    if request.param == "trove":
+        return CloudHost(access(home)[0])
+    host = DockerHost(home, say)
+    return host if request.param == "docker-host" else Shared(host)
+
+
+def test_every_operation_is_there_or_said_to_be_missing(provider: Provider) -> None:
+    assert set(provider.does) | set(provider.lacks) == set(Operation)
+    assert not set(provider.does) & set(provider.lacks)
+    assert set(provider.work) <= set(provider.does)
+    assert all(why and why[0].islower() is not why.startswith("Trove") for why in provider.lacks.values())
+
+
+class Fake:
+    """A provider whose operations are the test's."""
+
+    name = "fake"
+
+    def __init__(self, does: dict[Operation, Handler], work: dict[Operation, str] | None = None) -> None:
+        self.does = does
+        self.work = work or {}
+        self.lacks = {operation: "it is a fake" for operation in Operation if operation not in does}
+        self.rows: list[tuple[object, ...]] = []
+
+    def session(self, name: str) -> AbstractContextManager[Session]:
+        return Answers(self.rows)  # type: ignore[return-value]
+
+
+class Answers:
+    def __init__(self, rows: list[tuple[object, ...]]) -> None:
+        self.rows = rows
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def execute(self, statement: str, *_: object) -> list[tuple[object, ...]]:
+        return [(1,)] if statement == "SELECT 1" else self.rows
+
+
+def _raise(error: Exception) -> Handler:
+    def handler(_request: Request, _note: Any) -> None:
+        raise error
+
+    return handler
+
+
+def _noting(_request: Request, note: Any) -> int:
+    note("hello")
+    return 7
+
+
+def test_an_operation_ends_as_native_with_work_missing_or_failed() -> None:
+    ping = Request(Operation.PING, "x")
+    native = jobs.perform(Fake({Operation.PING: _noting}), ping)
+    assert (native.outcome, native.value, native.job) == (Outcome.NATIVE, 7, "FINISHED_OK")
+    assert native.log[0].endswith("hello")
+    worked = jobs.perform(Fake({Operation.PING: lambda _r, _n: 7}, {Operation.PING: "glue"}), ping)
+    assert (worked.outcome, worked.why) == (Outcome.WITH_WORK, "glue")
+    missing = jobs.perform(Fake({}), ping)
+    assert (missing.outcome, missing.why, missing.job) == (Outcome.MISSING, "it is a fake", "FINISHED_FAIL")
+    failed = jobs.perform(Fake({Operation.PING: _raise(errors.GaveUp("it", "broken"))}), ping)
+    assert (failed.outcome, failed.job) == (Outcome.FAILED, "FINISHED_FAIL")
+    assert json.loads(json.dumps(failed.as_dict()))["error"]["exit_code"] == errors.GaveUp.exit_code
+
+
+@pytest.mark.parametrize("error", [errors.Refused("No.", "Yes."), errors.PortTaken(5000, "x")])
+def test_the_askers_mistake_is_nobodys_failure(error: errors.LabError) -> None:
+    with pytest.raises(type(error)):
+        jobs.perform(Fake({Operation.PING: _raise(error)}), Request(Operation.PING, "x"))
+
+
+def test_settings_are_words_with_an_equals_sign() -> None:
+    asked = command.request("config-put", "max_connections=50, wait_timeout=9", instance="x")
+    assert asked.settings == {"max_connections": "50", "wait_timeout": "9"}
+    with pytest.raises(errors.BadValue, match="bakcup"):
+        command.request("bakcup", "", instance="x")
+
+
+@pytest.mark.parametrize("engine", engines.ALL.values(), ids=lambda e: e.name)
+def test_what_the_host_needs_wins_over_the_users_settings(engine: engines.Engine) -> None:
+    text = engine.config({"port": "1", "max_connections": "7"}, 256, {})
+    lines = dict(line.split(" = ") for line in text.splitlines() if " = " in line)
+    assert lines["port"].strip("'") == str(engine.port)
+    assert lines["max_connections"].strip("'") == "7"
+    assert "port" in engine.fixed
+
+
+REFUSED = [
+    (engines.MARIADB, 0, "[Warning] Buffered warning: option 'max_connections': unsigned value 0 adjusted to 10",
+     "option 'max_connections': unsigned value 0 adjusted to 10"),
+    (engines.MARIADB, 7, "[Warning] x\n[ERROR] mariadbd: unknown variable 'no=1'", "unknown variable 'no=1'"),
+    (engines.POSTGRESQL, 1, '2026 GMT [1] LOG:  invalid value for parameter "max_connections": "many"\n'
+     '2026 GMT [1] FATAL:  configuration file "x" contains errors',
+     'invalid value for parameter "max_connections": "many"'),
+    (engines.MARIADB, 9, "", "exit code 9"),
+]  # fmt: skip
+"""What MariaDB 11.8 and PostgreSQL 17 said."""
+
+
+@pytest.mark.parametrize(("engine", "code", "said", "why"), REFUSED)
+def test_the_engines_refusal_is_one_sentence(engine: engines.Engine, code: int, said: str, why: str) -> None:
+    assert engine.refusal(code, said, {"max_connections": "many"}) == why
+
+
+def test_warnings_of_other_settings_are_no_refusal() -> None:
+    said = "[Warning] option 'table_cache': unsigned value 0 adjusted to 10\n[ERROR] mariadbd: /srv/data is read-only"
+    assert engines.MARIADB.refusal(0, said, {"max_connections": "5"}) is None
+
+
+# --- where a replay stops ----------------------------------------------------------------------------------
+
+T = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GTID, QUERY, XID, ROTATE, STOP, FORMAT = 162, 2, 16, 4, 3, 15
+
+
+def binlog(path: Path, *events: tuple[int, int]) -> list[int]:
+    """Write events (type, seconds after T) of 40 bytes each; their positions."""
+    data, places = bytearray(replay.MAGIC), []
+    for kind, after in events:
+        places.append(len(data))
+        stamp = int(T.timestamp()) + after
+        data += replay.HEADER.pack(stamp, kind, 1, 40, len(data) + 40, 0) + bytes(40 - replay.HEADER.size)
+    path.write_bytes(data)
+    return places
+
+
+def test_a_transaction_that_ends_too_late_is_left_out_whole(tmp_path: Path) -> None:
+    log = tmp_path / "1"
+    events = [(FORMAT, -9), (GTID, -5), (QUERY, -5), (XID, -5), (GTID, -1), (QUERY, -1), (XID, 1), (STOP, 2)]
+    places = binlog(log, *events)
+    assert replay.stop_position([log], 4, T) == (0, places[4])
+    assert replay.stop_position([log], 4, T + timedelta(seconds=1)) == (0, log.stat().st_size)
+
+
+def test_a_stop_after_the_time_leaves_out_no_transaction(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    binlog(first, (FORMAT, -9), (GTID, -5), (XID, -5), (ROTATE, 3))
+    places = binlog(second, (FORMAT, 3), (GTID, 4), (XID, 4))
+    assert replay.stop_position([first, second], 4, T) == (1, places[1])
+    assert replay.stop_position([first], 4, T) == (0, first.stat().st_size)
+
+
+def test_a_torn_end_is_not_read(tmp_path: Path) -> None:
+    log = tmp_path / "1"
+    places = binlog(log, (FORMAT, -9), (GTID, -5), (XID, -5))
+    log.write_bytes(log.read_bytes()[:-1])
+    assert replay.stop_position([log], 4, T) == (0, places[2])
+    log.write_bytes(b"nonsense")
+    with pytest.raises(errors.GaveUp, match="no binary log"):
+        replay.stop_position([log], 4, T)
+
+
+def test_segments_before_the_oldest_backup_go_and_histories_stay(tmp_path: Path) -> None:
+    old, first, later = (f"00000001000000000000000{n}" for n in "567")
+    next_timeline = f"00000002{first[8:]}"
+    for name in (old, first, later, next_timeline, "00000002.history", f"{old}.partial"):
+        (tmp_path / name).touch()
+    replay.forget_wal(tmp_path, first[8:])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {first, later, next_timeline, "00000002.history", f"{old}.partial"}
+
+
+def test_the_header_is_mariadbs() -> None:
+    assert replay.HEADER.size == 19
+    assert struct.calcsize("<IBIIIH") == 19
+
+
+# --- what may be restored ----------------------------------------------------------------------------------
+
+NOW = datetime.now(UTC)
+
+
+def at(hours: float) -> str:
+    return (NOW + timedelta(hours=hours)).isoformat()
+
+
+BACKUP = Backup("b1", at(-5), "11.8", 1, {})
+RECORD = Record("x", "mariadb", "11.8", 3307, 256, "", "TEST", at(-9), backups=(BACKUP,), log=2, ends=(at(-2),))
+
+
+@pytest.mark.parametrize(
+    ("backup", "hours", "why"),
+    [
+        (replace(BACKUP, version="10.11"), None, "of version 10.11"),
+        (BACKUP, -6, "is before backup"),
+        (BACKUP, 1, "has not come yet"),
+        (BACKUP, -1, "went on from other data"),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(backup: Backup, hours: float | None, why: str) -> None:
+    time = NOW + timedelta(hours=hours) if hours is not None else None
+    with pytest.raises(errors.Refused, match=why):
+        recovery._allow(RECORD, backup, time)
+
+
+def test_what_can_be_restored_is_allowed() -> None:
+    recovery._allow(RECORD, BACKUP, None)
+    recovery._allow(RECORD, BACKUP, NOW - timedelta(hours=3))
+    recovery._allow(RECORD, replace(BACKUP, log=2), NOW - timedelta(hours=1))
+
+
+def test_records_are_there_after_a_restart(home: Home) -> None:
+    Records(home).put(RECORD)
+    again = Records(Home(home.name, home.root))
+    assert again.names() == ["x"]
+    assert again.get("x") == RECORD
+    again.remove("x")
+    assert again.find("x") is None
+    with pytest.raises(errors.Refused, match="no instance 'x'"):
+        again.get("x")
+
+
+def test_a_maintenance_forbids_what_users_ask(home: Home) -> None:
+    host = DockerHost(home, say)
+    host.records.put(replace(RECORD, maintenance=True))
+    home.state["store"] = "copy"
+    with pytest.raises(errors.Refused, match="maintenance"):
+        jobs.perform(host, Request(Operation.STOP, "x"))
+
+
+def test_a_port_of_another_instance_is_refused(home: Home) -> None:
+    host = DockerHost(home, say)
+    host.records.put(RECORD)
+    with pytest.raises(errors.PortTaken):
+        host._port(3307, "y")
+    assert host._port(0, "y") != 3307
+
+
+# --- the evaluation ----------------------------------------------------------------------------------------
+
+
+def test_rows_that_differ_are_a_failure() -> None:
+    fake = Fake({})
+    tried = Trial(fake, "mariadb", "ev")
+    fake.rows = [(1, "word-1")]
+    tried.reads(1)
+    with pytest.raises(Unmet, match=r"rows \[1, 2\] should be there, rows \[1\] are"):
+        tried.reads(1, 2)
+    with pytest.raises(Unmet, match="should have been refused"):
+        Trial(Fake({Operation.STOP: lambda _r, _n: None}), "mariadb", "ev").refused(Operation.STOP)
+
+
+def test_a_scenario_is_as_good_as_its_operation() -> None:
+    tried = Trial(Fake({Operation.PING: lambda _r, _n: 1}, {Operation.PING: "glue"}), "mariadb", "ev")
+    tried.do(Operation.PING)
+    assert trial.ended(tried, None, Operation.PING)[:2] == (Outcome.WITH_WORK, "glue")
+    assert trial.ended(tried, errors.Missing("fake", "ping", "gone"), Operation.PING)[:2] == (Outcome.MISSING, "gone")
+    assert trial.ended(tried, Unmet("rows"), Operation.PING)[:2] == (Outcome.FAILED, "rows")
+    assert trial.ended(tried, None, Operation.STOP) == (Outcome.NATIVE, "", 0.0)
+
+
+def test_scenarios_cover_every_operation_of_the_contract() -> None:
+    asked = {one.operation for one in scenarios.ALL} | {
+        Operation.LIST, Operation.PING, Operation.STOP, Operation.CONFIG_GET, Operation.BACKUPS, Operation.REPLICATE,
+    }  # fmt: skip
+    assert asked == set(Operation)
+    assert scenarios.ALL[0].id == "create"
+    assert scenarios.ALL[-1].id == "destroy"
+    assert len({one.id for one in scenarios.ALL}) == len(scenarios.ALL)
+
+
+def _folder(path: Path, *outcomes: tuple[str, str, str]) -> Path:
+    made = {"version": 1, "sittings": [evaluate.sitting("./inv dbod-evaluate")]}
+    (path / run_manifest.FILE).write_text(json.dumps(made))
+    rows: list[dict[str, Any]] = [
+        {"kind": "scenario", "provider": "docker-host", "engine": "mariadb", "requirement": name,
+         "title": name.title(), "operation": name, "in_2014": "not answered", "outcome": outcome, "why": why,
+         "seconds": 1.25, "evidence": ["rows <1>"], "operations": []}
+        for name, outcome, why in outcomes
+    ]  # fmt: skip
+    rows.append({"kind": "absent", "provider": "trove", "why": "There is no lab named 'lab'."})
+    (path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_page_says_what_the_rows_say(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, ("create", "native", ""), ("backup", "with work", "a snapshot"),
+                     ("clone", "missing", "no"), ("restore", "failed", "rows differ"))  # fmt: skip
+    text = page.report(folder).read_text()
+    assert "docker-host with mariadb gives 2 of 4 requirements (1 native, 1 with work)" in text
+    assert "docker-host does not have, with any engine tried: “Clone”" in text
+    assert "Failed: “Restore (docker-host, mariadb)”" in text
+    assert "Nothing is said of trove" in text
+    assert "rows &lt;1&gt;" in text
+    assert "<svg" in text
+    table = (folder / "plots" / "times.csv").read_text()
+    assert "Backup,docker-host,mariadb,1.25" in table
+    assert "Clone" not in table
+
+
+def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.BadFile):
+        page.report(tmp_path)
+    with pytest.raises(errors.BadFile, match="no provider"):
+        page.report(_folder(tmp_path))
+    (tmp_path / run_manifest.FILE).write_text(json.dumps({"version": 1, "seed": 1}))
+    with pytest.raises(errors.BadValue) as refused:
+        evaluate.evaluate(["shared"], ["mariadb"], "lab", tmp_path, None, install=False)  # type: ignore[arg-type]
+    assert "another run" in refused.value.remedy
+
+
+def test_an_evaluation_goes_on_with_what_is_not_whole(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    tried: list[tuple[str, int]] = []
+
+    class Lone(Fake):
+        work, does, lacks = {}, {}, {}
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    def scenario(one: Trial, _: object, rows: Rows) -> Outcome:
+        tried.append((one.engine, len(tried)))
+        if len(tried) == 2 * len(scenarios.ALL):  # the last of the second engine, the first time
+            raise KeyboardInterrupt
+        rows.add("scenario", **evaluate._row(one, scenarios.ALL[0]), outcome="native", why="", seconds=1.0)
+        return Outcome.NATIVE
+
+    monkeypatch.setattr(evaluate, "_scenario", scenario)
+    monkeypatch.setattr(evaluate, "_remove", lambda *_: None)
+    monkeypatch.setattr(providers, "provider", lambda name, *_, **__: Lone(name))
+
+    def run(broken: bool = False) -> None:
+        evaluate.evaluate(["trove"], contract.ENGINES, "lab", out, People(), broken=broken, install=False)
+
+    with pytest.raises(errors.Interrupted) as stopped:
+        run()
+    assert f"--out={out}" in stopped.value.remedy
+    assert "trove with postgresql" not in page.report(out).read_text()
+    run()
+    assert [engine for engine, _ in tried].count("mariadb") == len(scenarios.ALL)
+    assert "trove mariadb already there" in capsys.readouterr().err
+    columns = page.tabulate(finished(read(out)))
+    assert [column.engine for column in columns] == ["mariadb", "postgresql"]
+    assert len(json.loads((out / run_manifest.FILE).read_text())["sittings"]) == 2
+    run()
+    assert len(tried) == 3 * len(scenarios.ALL)
+
+    def create(_: Trial, operation: Operation, **__: object) -> None:
+        struck.append(operation)
+        raise errors.GaveUp("there is none", "")
+
+    struck: list[Operation] = []
+    monkeypatch.setattr(Trial, "do", create)
+    run(broken=True)
+    assert (len(tried), struck) == (3 * len(scenarios.ALL), [Operation.CREATE] * 2), "only the faults were missing"
+    run(broken=True)
+    assert len(struck) == 2

@@ -1,0 +1,110 @@
+"""Figures and page from rows that we wrote: the numbers are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.core import raw_rows
+from lab.core.errors import BadFile, Unsupported
+from lab.density.analysis import summary
+from lab.density.planning import plan
+from lab.report import density
+
+
+@pytest.fixture(scope="module")
+def run(density_run: Callable[[int], Any]) -> Any:
+    made = density_run(6)
+    density.report(made.folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(run: Any) -> Path:
+    return Path(run.folder)
+
+
+def test_slopes_residuals_and_ratios_are_what_was_put_in(run: Any) -> None:
+    told = summary.summarise(raw_rows.read(run.folder))
+    for name, cost in run.cost.items():
+        arm = told.arms["mariadb", name]
+        assert arm.slope is not None
+        assert arm.residual is not None
+        assert arm.slope.low <= cost * 1.01
+        assert arm.slope.point == pytest.approx(cost, rel=0.01)
+        assert arm.residual.point == pytest.approx(run.unexplained, abs=0.001)
+        assert arm.emulated == (name in run.machines)
+    memory = {r.top: r for r in told.ratios if r.what.startswith("memory")}
+    assert memory["vm"].estimate.point == pytest.approx(450 / 80, rel=0.02)
+    assert memory["vm"].estimate.low < 450 / 80 < memory["vm"].estimate.high
+    assert memory["vm"].estimate.how == "bca95"
+    assert not memory["vm"].emulated
+    assert all(r.emulated for r in told.ratios if r.what.startswith("idle") and r.top in run.machines)
+
+
+def test_the_page_says_what_it_must(folder: Path) -> None:
+    page = (folder / "index.html").read_text()
+    assert "an emulator's figure" in page
+    assert "Accelerator: tcg" in page
+    assert "1 failed (kept below)" in page
+    assert "&lt;disk&gt; was full" in page
+    assert page.count("<svg") == 7
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert "<script" not in page
+
+
+def test_no_processor_figure_of_an_emulator_is_in_the_answer(folder: Path) -> None:
+    told = summary.summarise(raw_rows.read(folder))
+    said = " ".join(density.answer("mariadb", told, json.loads((folder / "manifest.json").read_text())))
+    assert "in no headline" in said
+    assert "latency of" not in said
+    assert " ms" not in said
+
+
+def test_the_same_rows_give_the_same_report(folder: Path) -> None:
+    def everything() -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in folder.rglob("*") if p.suffix in (".html", ".svg", ".csv", ".json")}
+
+    before = everything()
+    density.report(folder)
+    assert everything() == before
+
+
+def test_few_blocks_are_called_a_range(density_run: Callable[[int], Any]) -> None:
+    page = density.report(density_run(2).folder).read_text()
+    assert "ranges, not confidence intervals" in page
+    assert "95 % BCa" not in page
+
+
+def test_a_folder_without_a_finished_ladder_is_refused(density_run: Callable[[int], Any]) -> None:
+    with pytest.raises(BadFile, match="no memory ladder"):
+        density.report(density_run(0).folder)
+
+
+def test_plans_follow_from_the_measured_footprints(folder: Path, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.json"
+    fleet.write_text('{"mariadb": 168}')
+    planned = {p.arm: p for p in plan.plan(str(fleet), "memory=10GiB,cpus=1000", [folder])}
+    best = planned["container"].plan
+    assert best is not None
+    # 9 GiB of each host, 80 MiB each: 115 to a host; vm: 450 MiB each, 20 to a host
+    assert best.best.hosts == 2
+    assert best.optimal
+    other = planned["vm"].plan
+    assert other is not None
+    assert other.best.hosts == 9
+    assert json.dumps([p.as_dict() for p in planned.values()])
+
+
+def test_arms_and_engines_without_a_measurement_are_not_guessed(folder: Path) -> None:
+    with pytest.raises(Unsupported, match="container-ksm"):
+        plan.plan("dbod", "memory=10GiB,cpus=8", [folder], ["container-ksm"])
+    assert all(
+        p.plan is None and "postgresql" in p.skipped for p in plan.plan("dbod", "memory=10GiB,cpus=8", [folder])
+    )

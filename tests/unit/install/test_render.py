@@ -1,0 +1,172 @@
+"""The machine's configuration files: goldens for both kinds of host, and what must hold for every one of them."""
+
+import configparser
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from lab.core import process
+from lab.core.errors import CommandFailed
+from lab.guest import backup
+from lab.install import render
+from lab.install.site import PORTS, Site
+
+GOLDENS = Path(__file__).parents[2] / "goldens/install"
+PUBLISHED = {service: 20000 + port for service, port in PORTS.items()}
+SITES = {
+    "userspace-qemu": Site(PUBLISHED),
+    "userspace-docker": Site(PUBLISHED, virt_type="docker"),
+    "backups": Site(PUBLISHED, virt_type="docker", backups=True),
+    "beside": Site(PUBLISHED, virt_type="docker", beside="qemu"),
+    "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
+}
+IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
+
+
+class Named(dict[str, str]):
+    """Secrets that show which one landed where."""
+
+    def __missing__(self, key: str) -> str:
+        return f"secret{key.replace('_', '')}"
+
+
+def rendered(kind: str) -> list[render.File]:
+    site = SITES[kind]
+    wanted = [*render.first(site), *render.AFTER_NETWORKS]
+    return render.render(site, Named(), wanted, IDS)
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_goldens(kind: str) -> None:
+    """LAB_WRITE_GOLDENS=1 writes them anew; the diff is then what is reviewed."""
+    files = {file.path: file.text for file in rendered(kind)}
+    if kind in ("backups", "beside"):  # only what is other than without
+        without = {file.path: file.text for file in rendered("userspace-docker")}
+        files = {path: text for path, text in files.items() if without.get(path) != text}
+    folder = GOLDENS / kind
+    if os.environ.get("LAB_WRITE_GOLDENS"):
+        for path, text in files.items():
+            target = folder / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+    there = {f"/{p.relative_to(folder).as_posix()}": p.read_text() for p in folder.rglob("*") if p.is_file()}
+    assert sorted(files) == sorted(there)
+    for path, text in files.items():
+        assert text == there[path], f"{path} differs; if that is meant: LAB_WRITE_GOLDENS=1 ./inv test"
+
+
+def test_the_userspace_datapath_alone_needs_its_two_helpers() -> None:
+    paths = {kind: {file.path for file in rendered(kind)} for kind in SITES}
+    assert paths["userspace-qemu"] - paths["kernel-kvm"] == {
+        "/etc/libvirt/hooks/qemu",
+        "/usr/local/bin/qemu-system-x86_64",
+    }
+    assert paths["kernel-kvm"] < paths["userspace-qemu"]
+
+
+def test_containers_bring_their_files_and_leave_those_of_emulation() -> None:
+    paths = {kind: {file.path for file in rendered(kind)} for kind in SITES}
+    assert paths["userspace-docker"] - paths["kernel-kvm"] == {f"/{name}" for name in render.CONTAINERS_ONLY}
+    assert paths["kernel-kvm"] < paths["userspace-docker"]
+
+
+def test_backups_bring_swift_and_name_their_image() -> None:
+    without = {file.path: file.text for file in rendered("userspace-docker")}
+    having = {file.path: file.text for file in rendered("backups")}
+    assert all(path.startswith(tuple(f"/{name}" for name in render.SWIFT)) for path in having.keys() - without.keys())
+    assert {path for path in without if having[path] != without[path]} == {"/etc/trove/trove-guestagent.conf"}
+    assert having["/etc/trove/trove-guestagent.conf"].count(f"backup_docker_image = {backup.image()}\n") == 2
+
+
+def test_a_second_compute_service_keeps_the_chassis_s_name_and_the_first_binds_its_ports_to_it() -> None:
+    paths = {kind: {file.path: file.text for file in rendered(kind)} for kind in SITES}
+    extra = paths["beside"].keys() - paths["userspace-docker"].keys()
+    assert extra == {f"/{name}" for name in (*render.BESIDE, *render.USERSPACE_ONLY)}
+
+    def settings(*files: str) -> configparser.ConfigParser:
+        read = configparser.ConfigParser(interpolation=None)
+        for file in files:
+            read.read_string(paths["beside"][f"/etc/nova/{file}"])
+        return read
+
+    containers, machines = settings("nova.conf", "nova-compute.conf"), settings("nova.conf", "nova-machines.conf")
+    chassis = paths["beside"]["/etc/openvswitch/system-id.conf"].strip()
+    assert machines["DEFAULT"]["host"] == containers["docker"]["network_host"] == chassis
+    assert containers["DEFAULT"]["host"] not in ("", chassis)
+    assert containers["DEFAULT"]["state_path"] != machines["DEFAULT"]["state_path"]
+    alone = {line for line in paths["userspace-docker"]["/etc/nova/nova.conf"].splitlines() if "ratio" in line}
+    for line in alone:
+        key, _, value = line.partition(" = ")
+        assert int(machines["DEFAULT"][key]) * 2 == int(value)
+
+
+def test_the_driver_lands_where_nova_looks_for_it() -> None:
+    there = {file.path for file in render.driver()}
+    assert {
+        "/usr/lib/python3/dist-packages/nova/virt/docker/" + name for name in ("__init__.py", "driver.py")
+    } < there
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_no_file_with_a_secret_can_be_read_by_others(kind: str) -> None:
+    holding = [file for file in rendered(kind) if "secret" in file.text]
+    assert len(holding) > 8
+    for file in holding:
+        assert file.mode & 0o007 == 0, file.path
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_every_ini_file_parses_without_a_key_or_section_said_twice(kind: str) -> None:
+    for file in rendered(kind):
+        plain = file.path.startswith(("/etc/rabbitmq/", "/etc/openvswitch/"))
+        if file.path.endswith((".ini", ".cnf", ".conf", ".service")) and not plain:
+            parser = configparser.ConfigParser(strict=True, interpolation=None, allow_no_value=True)
+            parser.read_string(file.text, file.path)
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
+    scripts = 0
+    for file in rendered(kind):
+        if file.path.endswith(".json"):
+            json.loads(file.text)
+        if file.text.startswith("#!"):
+            (tmp_path / "script").write_text(file.text)
+            process.run("bash", "-n", tmp_path / "script")
+            assert file.mode == 0o755, file.path
+            scripts += 1
+    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "kernel-kvm": 2}[kind]
+
+
+def test_the_shell_check_can_fail(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("#!/bin/bash\nif true; then\n")
+    with pytest.raises(CommandFailed):
+        process.run("bash", "-n", tmp_path / "script")
+
+
+def test_a_published_port_stands_in_no_file() -> None:
+    """Only the catalogue knows them, so that a machine can come back with others."""
+    text = "".join(file.text for file in rendered("userspace-qemu"))
+    assert not [port for port in PUBLISHED.values() if str(port) in text]
+
+
+def test_what_a_template_names_must_be_given() -> None:
+    with pytest.raises(Exception, match="mgmt_network"):
+        render.render(SITES["kernel-kvm"], Named(), render.AFTER_NETWORKS)
+
+
+def test_archive_keeps_owner_group_and_mode() -> None:
+    files = rendered("userspace-qemu")
+    with tarfile.open(fileobj=io.BytesIO(render.archive(files))) as tar:
+        there = {f"/{m.name}": (m.uname, m.gname, m.mode, m.size) for m in tar.getmembers()}
+    assert there == {f.path: ("root", f.group, f.mode, len(f.text.encode())) for f in files}
+    assert there["/etc/nova/nova.conf"][1:3] == ("nova", 0o640)
+
+
+def test_the_same_site_gives_the_same_archive() -> None:
+    """Marks on the machine are hashes of it."""
+    assert render.archive(rendered("kernel-kvm")) == render.archive(rendered("kernel-kvm"))
