@@ -56,43 +56,43 @@ def list(c: Context, json: bool = False) -> None:
 @invocation.task
 def ssh(c: Context, name: str | None = None, command: str = "") -> None:
     """Open a shell on the lab's machine, or run one command there (-c)."""
-    from lab.lifecycle import labs
+    from lab.lifecycle import control
 
-    labs.ssh(invocation.lab_name(name), command)
+    control.ssh(invocation.lab_name(name), command)
 
 
 @invocation.task
 def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port: int = 0) -> None:
     """Lead a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
-    from lab.lifecycle import labs
+    from lab.lifecycle import control
 
-    labs.tunnel(invocation.lab_name(name), datastore, port)
+    control.tunnel(invocation.lab_name(name), datastore, port)
 
 
 @invocation.task
 def logs(c: Context, name: str | None = None, out: str = "") -> None:
     """Collect one bundle of what every part said, without secrets."""
     from lab.cli import show
-    from lab.lifecycle import labs
+    from lab.lifecycle import logs as log_bundle
 
-    show.bundle(*labs.bundle(invocation.lab_name(name), Path(out) if out else None))
+    show.bundle(*log_bundle.of_lab(invocation.lab_name(name), Path(out) if out else None))
 
 
 @invocation.task
 def halt(c: Context, name: str | None = None) -> None:
     """Stop the machine; ./inv up starts it again."""
-    from lab.lifecycle import labs
+    from lab.lifecycle import control
 
-    labs.halt(invocation.lab_name(name))
+    control.halt(invocation.lab_name(name))
 
 
 @invocation.task
 def snapshot(c: Context, action: str, label: str = "", name: str | None = None, json: bool = False) -> None:
     """Keep or bring back the whole machine: save, restore or delete --label=LABEL; list."""
     from lab.cli import show
-    from lab.lifecycle import labs
+    from lab.lifecycle import control
 
-    show.snapshots(labs.snapshot(invocation.lab_name(name), action, label), json)
+    show.snapshots(control.snapshot(invocation.lab_name(name), action, label), json)
 
 
 @invocation.task
@@ -106,10 +106,11 @@ def destroy(
 ) -> None:
     """Remove the lab and everything that it made (--all: every lab, and what they cached)."""
     from lab.cli import show
-    from lab.lifecycle import labs
+    from lab.cli.sweepers import SWEEPERS
+    from lab.lifecycle import destroy as destruction
 
     names = None if all else [invocation.lab_name(name)]
-    show.removed(labs.destroy(names, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
+    show.removed(destruction.destroy(names, SWEEPERS, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
 
 
 @invocation.task

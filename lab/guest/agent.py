@@ -11,7 +11,7 @@ from lab.config.settings import LabSpec
 from lab.core import process
 from lab.core.home import Home
 from lab.host import git_mirrors
-from lab.install.devstack.localconf import GIT_BASE
+from lab.host.git_mirrors import GIT_BASE
 
 PACKAGE = "usr/lib/python3/dist-packages/trove"
 """Where the distribution's package has it; its dependencies, programs and units stay."""

@@ -14,6 +14,8 @@ from lab.core import process
 from lab.core.errors import BadFile, BadValue, CommandFailed, GitUnreachable, MirrorLacks, TimedOut
 from lab.core.waits import Note
 
+GIT_BASE = "https://opendev.org"
+"""Where OpenStack's repositories are."""
 IN_MACHINE = "/opt/mirror"
 """Where a machine sees the mirror."""
 REPOSITORIES = {

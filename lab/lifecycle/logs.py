@@ -16,6 +16,7 @@ from lab.cloud import access, guest_shell
 from lab.core.errors import LabError
 from lab.core.home import Home
 from lab.core.ssh import Remote
+from lab.lifecycle import labs
 
 Add = Callable[[str, str], None]
 
@@ -53,6 +54,15 @@ find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neut
      var/log/ovn var/log/openvswitch var/log/libvirt var/log/rabbitmq var/log/apache2 \
      -type f -size +0 2>/dev/null || true
 """
+
+
+def of_lab(name: str, target: Path | None) -> tuple[Path, list[str]]:
+    """The bundle of lab ``name``, as ``bundle`` gives it; works without a machine too. Raises: NoSuchLab."""
+    home = labs.home_of(name)
+    remote = None
+    if home.state.get("spec") and labs.machine_of(home).status() == "running":
+        remote = Remote(labs.machine_of(home).address())
+    return bundle(home, remote if remote and remote.answers() else None, target)
 
 
 def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tuple[Path, list[str]]:

@@ -22,9 +22,9 @@ from lab.core.home import cache
 from lab.core.waits import Note
 from lab.guest.images import Image
 from lab.host import git_mirrors
+from lab.host.git_mirrors import GIT_BASE
 from lab.install.devstack import kept
 from lab.install.devstack.kept import IMAGES, MACHINE, Kept
-from lab.install.devstack.localconf import GIT_BASE
 from lab.install.target import MARKS, Target
 from lab.lifecycle import labs
 from lab.lifecycle.assembly import Work

@@ -78,6 +78,11 @@ def sweep(dockers: Dockers, root: Path | None = None) -> list[str]:
     return removed + _containers(dockers, alive)
 
 
+def sweep_host() -> list[str]:
+    """Remove what ended runs left on this host; words as ``sweep`` gives them. Raises: DockerUnusable."""
+    return sweep(Dockers("destroy"))
+
+
 def clean(journal: Journal, dockers: Dockers) -> None:
     """Remove whatever this run still has, however it ended."""
     journal.path(journal.folder)

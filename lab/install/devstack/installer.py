@@ -27,9 +27,10 @@ from lab.core.ssh import Remote
 from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.host import apt, git_mirrors, pypi
+from lab.host.git_mirrors import GIT_BASE
 from lab.install import render, resources
 from lab.install.devstack import kept, localconf
-from lab.install.devstack.localconf import GIT_BASE, Facts, Spec
+from lab.install.devstack.localconf import Facts, Spec
 from lab.install.devstack.stack_run import StackRun
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.render import File

@@ -21,8 +21,8 @@ from lab.core.errors import BadValue
 from lab.core.home import PROJECT
 from lab.core.secrets import ALPHABET, LENGTH
 from lab.core.state import write_atomically
+from lab.host.git_mirrors import GIT_BASE
 
-GIT_BASE = "https://opendev.org"
 TEMPLATES = PROJECT / "localconf"
 PATCHES = "/opt/stack/patches"
 """Where the lab's patches lie on the machine."""

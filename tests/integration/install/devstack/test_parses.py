@@ -18,6 +18,7 @@ import pytest
 
 from lab.config import catalog
 from lab.config.rows import FACTS, HYPERVISORS, Distro, Release
+from lab.host.git_mirrors import GIT_BASE
 from lab.install.devstack import localconf
 from lab.install.devstack.localconf import Facts, Spec
 from tests.integration.install.devstack import stackhead
@@ -178,7 +179,7 @@ def _run(
     plugins |= set() if in_tree else {"trove"}
     assert set(got["DEVSTACK_PLUGINS"].strip(",").split(",")) - {""} == plugins
     if not in_tree:
-        assert got["repo:trove"] == f"{localconf.GIT_BASE}/openstack/trove"
+        assert got["repo:trove"] == f"{GIT_BASE}/openstack/trove"
         assert got["branch:trove"] == release.trove.ref
     if shutil.which("gawk"):
         for file in ("trove.conf", "trove-guestagent.conf"):

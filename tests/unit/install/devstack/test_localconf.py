@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lab.config import catalog
 from lab.config.rows import HYPERVISORS, Release
 from lab.core.errors import BadValue, Unsupported
-from lab.install.devstack import localconf
+from lab.host.git_mirrors import GIT_BASE
 from lab.install.devstack.localconf import Facts, Spec, render, render_command, sh
 
 ROWS = catalog.load()
@@ -228,4 +228,4 @@ def test_render_command_refuses() -> None:
         render_command("debian13", "icehouse")
     with pytest.raises(BadValue, match="out"):
         render_command("debian13", "2026.1", out="/proc/nowhere/local.conf")
-    assert localconf.GIT_BASE.startswith("https://")
+    assert GIT_BASE.startswith("https://")

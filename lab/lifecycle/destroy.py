@@ -1,0 +1,85 @@
+"""Labs removed with everything that they made, found by label and not by their state files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lab.containers import client, ownership
+from lab.core import state
+from lab.core.home import Home, cache
+from lab.core.waits import silent
+from lab.host import dockerd
+from lab.lifecycle import leftovers
+
+
+@dataclass(frozen=True)
+class Sweepers:
+    """What the studies that are built on labs leave on this host, and take away themselves.
+
+    ``of_lab`` are called with a lab's home before its folder goes, ``of_host`` when nothing of any lab is to stay.
+    """
+
+    of_lab: Sequence[Callable[[Home], None]] = ()
+    of_host: Sequence[Callable[[], object]] = ()
+
+
+def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_cache: bool) -> list[str]:
+    """Remove labs (None: all), found by label and not by their state files; what was removed, as words.
+
+    With ``keep_cache`` images, the guest image cache and the lab's secrets stay for a quick next ``up``.
+    """
+    everything = names is None
+    homes = Home.all() if names is None else [Home(name) for name in names]
+    removed: list[str] = []
+    for home in homes:
+        removed += leftovers.leftovers(home, keep_cache)
+        if dry_run or not home.path.exists():
+            if not dry_run:
+                leftovers.sweep(home, keep_cache, silent)
+            continue
+        with state.lock(home.path, home.name):
+            leftovers.sweep(home, keep_cache, silent)
+            for sweep in sweepers.of_lab:
+                sweep(home)
+            if keep_cache:
+                _forget_but_secrets(home)
+        if not keep_cache:
+            shutil.rmtree(home.path)
+    others = {home.name for home in Home.all()}
+    if client.usable() is None:
+        others |= ownership.users()  # labs of other checkouts
+    if not keep_cache and (everything or not others - {home.name for home in homes}):
+        removed += _cached(None if everything else client.SHARED, sweepers, dry_run)
+    return removed
+
+
+def _cached(label: str | None, sweepers: Sweepers, dry_run: bool) -> list[str]:
+    """What labs leave for the next one: images that any lab may use, files, and the engine if it is ours."""
+    found = [f"folder {cache()}"]
+    if client.usable() is None:
+        found += ownership.labelled(label)
+    found += leftovers.boxes()
+    if not dry_run:
+        leftovers.remove_boxes()
+        if client.usable() is None:
+            if label is None:
+                for sweep in sweepers.of_host:
+                    sweep()
+            ownership.remove(label)
+        if dockerd.stop(silent):
+            found.append("process dockerd (the lab had started it)")
+        shutil.rmtree(cache())
+    return found
+
+
+def _forget_but_secrets(home: Home) -> None:
+    for path in home.path.iterdir():
+        # the key pair too: the guests of a committed cloud know it
+        if path.name in {"secrets.json", "id_ed25519", "id_ed25519.pub", "lock", "lock.holder"}:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
