@@ -20,7 +20,8 @@ from typing import Any
 import psutil
 
 from lab.core import waits
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.serve import server
 
@@ -44,7 +45,7 @@ class Bench:
     def start(self) -> float:
         """Seconds until it answers."""
         began = monotonic()
-        self.child = subprocess.Popen([sys.executable, "-c", SERVE, str(self.port)], cwd=PROJECT)
+        self.child = subprocess.Popen([sys.executable, "-c", SERVE, str(self.port)], cwd=RESOURCES)
         waits.until("the server", lambda: self.ask("GET", "/service"), seconds=120, setting="", every=0.02,
                     transient=(OSError, http.client.HTTPException))  # fmt: skip
         return monotonic() - began

@@ -10,14 +10,14 @@ from pathlib import Path
 from lab.build import initrd
 from lab.core import process
 from lab.core.errors import BadFile
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 
 SECTOR = 512
 FIRST_SECTOR = 2048
 """Where the partition begins: 1 MiB, the usual gap, holds GRUB's core image."""
 MODULES = ("virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "sr_mod", "isofs")
 """Kernel modules that the initial RAM disk loads: disks of all hypervisors, and the config drive's CD-ROM."""
-INIT = PROJECT / "images" / "initrd-init"
+INIT = RESOURCES / "images" / "initrd-init"
 GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "linux", "normal")
 
 

@@ -13,7 +13,8 @@ from filelock import FileLock
 from lab.containers import client
 from lab.core import process, waits
 from lab.core.errors import CommandFailed
-from lab.core.home import LABEL, PROJECT, cache
+from lab.core.home import LABEL, cache
+from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
 from lab.core.waits import Note
 from lab.host import apt
@@ -40,7 +41,7 @@ class Recipe:
 
 def recipe(suite: str) -> Recipe:
     """The recipe of a machine's root filesystem on this host. With no mirror configured, mmdebstrap's own is used."""
-    packages = (PROJECT / "dockerfiles" / "base" / "packages").read_text(encoding="utf-8").split()
+    packages = (RESOURCES / "dockerfiles" / "base" / "packages").read_text(encoding="utf-8").split()
     return Recipe(suite, tuple(packages), sources(suite))
 
 

@@ -6,7 +6,8 @@ import sys
 
 from lab.core import process
 from lab.core.errors import CommandFailed, MissingTools
-from lab.core.home import PROJECT, cache
+from lab.core.home import cache
+from lab.core.resources import RESOURCES
 from lab.core.waits import Note
 from lab.host import packages
 from lab.machine.providers import NEEDS
@@ -25,8 +26,8 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
         except (MissingTools, CommandFailed) as lacking:  # Ubuntu has its browsers as snaps
             note(f"tests in a browser are skipped: {lacking.cause}")
     # the real lab last: with the last lab goes the Docker engine, if the lab had started it
-    folders = [str(PROJECT / "tests" / name) for name in ("unit", "integration", "e2e")]
-    words = [sys.executable, "-m", "pytest", "--rootdir", str(PROJECT), *folders]
+    folders = [str(RESOURCES / "tests" / name) for name in ("unit", "integration", "e2e")]
+    words = [sys.executable, "-m", "pytest", "--rootdir", str(RESOURCES), *folders]
     if only:
         words += ["-k", only]
     elif unit:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import platformdirs
 
+from lab.core.resources import LABS
 from lab.core.secrets import Secrets
 from lab.core.state import State
 
-PROJECT = Path(__file__).resolve().parents[2]
 LABEL = "trove-lab"
 """Label key on everything that the lab makes; its value is the lab's name."""
 
@@ -30,10 +30,10 @@ def cache() -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """Paths and records of the lab ``name`` under ``root`` (normally the checkout's ``.lab``)."""
+    """Paths and records of the lab ``name`` under ``root`` (normally ``.lab`` of the checkout)."""
 
     name: str
-    root: Path = PROJECT / ".lab"
+    root: Path = LABS
 
     @property
     def path(self) -> Path:
@@ -67,7 +67,7 @@ class Home:
         return self.path / "clouds.yaml"
 
     @classmethod
-    def all(cls, root: Path = PROJECT / ".lab") -> list[Home]:
+    def all(cls, root: Path = LABS) -> list[Home]:
         """Every lab that has a directory here, by name."""
         if not root.is_dir():
             return []

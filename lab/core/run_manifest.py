@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab.core import process
 from lab.core.errors import BadFile
-from lab.core.home import PROJECT
 
 FILE = "manifest.json"
 
@@ -23,11 +21,3 @@ def read(folder: Path, maker: str = "density-bench") -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("version") != 1:
         raise BadFile(path, "it is no manifest of ours", remedy)
     return data
-
-
-def commit() -> str:
-    """This checkout's commit, ``-dirty`` where it was changed; empty without git."""
-    if not process.have("git"):
-        return ""
-    done = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=12", check=False)
-    return done.stdout.strip()

@@ -14,11 +14,11 @@ from lab.build import rootfs
 from lab.containers import client
 from lab.core import process
 from lab.core.errors import GaveUp
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 from lab.core.waits import Note
 from lab.guest import datastores
 
-FOLDER = PROJECT / "dockerfiles" / "backup"
+FOLDER = RESOURCES / "dockerfiles" / "backup"
 PINNED = FOLDER / "source"
 """pip's line for Trove's source of the guest agent's release: the program is in no wheel and in no Debian package."""
 PROGRAM = "backup/"

@@ -13,12 +13,12 @@ from typing import Any
 from lab.build import rootfs
 from lab.containers import client
 from lab.core.errors import GaveUp
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 from lab.core.waits import Note
 from lab.host import apt
 
-FILE = PROJECT / "images" / "trove-guest" / "datastores.toml"
-DOCKERFILES = PROJECT / "dockerfiles"
+FILE = RESOURCES / "images" / "trove-guest" / "datastores.toml"
+DOCKERFILES = RESOURCES / "dockerfiles"
 COMMON = ("base-files", "libc-bin", "dash", "coreutils", "sed", "hostname")
 CLUTTER = (
     "usr/share/doc",

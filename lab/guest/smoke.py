@@ -14,10 +14,11 @@ from lab.build import archive, rootfs
 from lab.build.content_key import content
 from lab.build.disk import Disk
 from lab.core import process
-from lab.core.home import KERNELS, PROJECT, cache
+from lab.core.home import KERNELS, cache
+from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import Note
 
-FOLDER = PROJECT / "images" / "smoke"
+FOLDER = RESOURCES / "images" / "smoke"
 PACKAGES = (
     "linux-image-cloud-amd64",
     "busybox-static",
@@ -31,7 +32,7 @@ PACKAGES = (
 SIZE_MIB = 64
 NETWORK_MODULES = ("virtio_net",)
 """Not in the initial RAM disk of ordinary guests, which have udev."""
-CODE = (Path(__file__), PROJECT / "lab/build/disk.py", PROJECT / "images" / "initrd-init")
+CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init")
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,18 @@ from lab.build.content_key import content
 from lab.build.disk import Disk
 from lab.containers import client
 from lab.core import process
-from lab.core.home import PROJECT
+from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import Note
 from lab.guest import agent, backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
 
-FOLDER = PROJECT / "images" / "trove-guest"
-PRELOAD = PROJECT / "images" / "preload.sh"
+FOLDER = RESOURCES / "images" / "trove-guest"
+PRELOAD = RESOURCES / "images" / "preload.sh"
 SIZE_MIB = 2048
 """The root file system; growpart takes the flavor's disk at first boot."""
 COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true 8250.nr_uarts=1"
-CODE = (Path(__file__), PROJECT / "lab/build/disk.py", PROJECT / "images" / "initrd-init", PRELOAD)
+CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init", PRELOAD)
 
 
 @dataclass(frozen=True)

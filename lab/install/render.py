@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 from lab.guest import backup
 from lab.install.site import DATABASES, DATASTORE_IMAGES, Site
 
@@ -29,7 +29,7 @@ CONTAINERS_ONLY = (
 )
 BESIDE = ("etc/nova/nova-machines.conf", "etc/systemd/system/nova-compute-machines.service")
 """Files of a second compute service, of machines beside containers."""
-DRIVER = PROJECT / "novadriver" / "nova" / "virt" / "docker"
+DRIVER = RESOURCES / "novadriver" / "nova" / "virt" / "docker"
 DRIVER_TARGET = "/usr/lib/python3/dist-packages/nova/virt/docker"
 """Nova loads drivers from nova.virt only, and that is no namespace package."""
 

@@ -15,7 +15,8 @@ from lab.config import catalog
 from lab.config.settings import BACKUPS, NOTHING, LabSpec
 from lab.containers import client, ownership
 from lab.core import waits
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.core.ssh import Remote
 from lab.core.steps import Step
 from lab.core.waits import Note
@@ -32,7 +33,7 @@ from lab.machine import image, providers, warm
 from lab.machine.contract import Machine, Wanted
 from lab.machine.docker import DockerMachine
 
-DEVSTACK_SOURCES = (PROJECT / "localconf", *sorted((PROJECT / "novadriver").rglob("docker/*.py")), catalog.FILE)
+DEVSTACK_SOURCES = (RESOURCES / "localconf", *sorted((RESOURCES / "novadriver").rglob("docker/*.py")), catalog.FILE)
 """What decides how stack.sh made a cloud, beside the code of the installer."""
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from lab.config import settings
 from lab.config.settings import LabSpec
-from lab.core import process
+from lab.core import version
 from lab.core.errors import BadFile
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.state import write_atomically
 
@@ -30,7 +30,7 @@ def write(home: Home, spec: LabSpec, made_of: Mapping[str, str], remote: Remote)
     data = {
         "version": VERSION,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "lab_commit": _commit(),
+        "lab_commit": version.commit(),
         "host": {"system": platform.platform(), "processors": _processors(), "python": platform.python_version()},
         "spec": settings.to_dict(spec),
         "artefacts": dict(made_of),
@@ -71,13 +71,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             if before.get(key) != after.get(key)
         ]
     return lines
-
-
-def _commit() -> str:
-    if not process.have("git"):
-        return "unknown"
-    done = process.run("git", "-C", PROJECT, "describe", "--always", "--dirty", "--abbrev=40", check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def _processors() -> int:

@@ -14,12 +14,13 @@ from lab.build import rootfs
 from lab.build.disk import Disk
 from lab.containers import client
 from lab.core import process
-from lab.core.home import PROJECT, cache
+from lab.core.home import cache
+from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
 from lab.core.waits import Note
 from lab.host import apt
 
-DIRECTORY = PROJECT / "dockerfiles" / "box"
+DIRECTORY = RESOURCES / "dockerfiles" / "box"
 REPOSITORY = "trove-lab/box"
 COMMAND_LINE = "console=tty0 console=ttyS0 loglevel=4 systemd.show_status=true"
 SPARE_MIB = 1024

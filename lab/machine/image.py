@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lab.build import rootfs
 from lab.containers import client
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.core.waits import Note
 from lab.host import apt
 
@@ -23,14 +24,14 @@ class Layer:
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-BASE = Layer("trove-lab/base", PROJECT / "dockerfiles" / "base")
+BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
 
 
 def layer(installer: str, hypervisor: str) -> Layer:
     """What an installer wants on the base: OpenStack's packages, or what stack.sh would install with apt."""
     if installer == "devstack":
-        return Layer("trove-lab/devstack", PROJECT / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
-    return Layer("trove-lab/machine", PROJECT / "dockerfiles" / "machine")
+        return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
+    return Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
 
 
 def base_tag(suite: str) -> str:

@@ -16,7 +16,8 @@ import psutil
 import vagrant
 
 from lab.core import process, waits
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.machine.contract import Status
 
 _STATES: dict[str, Status] = {"running": "running", "not_created": "absent", "absent": "absent"}
@@ -64,7 +65,7 @@ class Vagrant:
             "VAGRANT_DOTFILE_PATH": str(self.dotfiles),
             "VAGRANT_DEFAULT_PROVIDER": provider,
         }
-        self._vagrant: Any = _Vagrant(PROJECT, {**quiet, **ours}, home.log("vagrant"), seconds)
+        self._vagrant: Any = _Vagrant(RESOURCES, {**quiet, **ours}, home.log("vagrant"), seconds)
         # boxes are no machine's: with a Vagrantfile in reach, Vagrant would want its description
         self._boxes: Any = _Vagrant(Path("/"), quiet, home.log("vagrant"), seconds)
 

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from lab.containers import client, volumes
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.core.waits import Note
 from lab.machine.docker import DockerMachine
 
@@ -25,7 +26,7 @@ def tag(home: Home, *made_of: str) -> str:
     for part in made_of:
         digest.update(part.encode() + b"\0")
     for source in SOURCES:
-        for file in _files(PROJECT / source):
+        for file in _files(RESOURCES / source):
             digest.update(file.read_bytes() + b"\0")
     digest.update(home.secrets["machine"].encode())
     return f"{REPOSITORY}:{home.name}-{digest.hexdigest()[:16]}"

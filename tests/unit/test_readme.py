@@ -9,9 +9,9 @@ from invoke.collection import Collection
 from invoke.parser import Parser
 
 import tasks
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 
-README = (PROJECT / "README.md").read_text()
+README = (RESOURCES / "README.md").read_text()
 SPANS = re.findall(r"`(?:\$ )?\./inv ([^`\n]*)`|^\$ \./inv ([^#\n]*)", README, re.MULTILINE)
 COMMANDS = sorted({(a or b).strip() for a, b in SPANS} - {"TASK …", "--list"})
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from lab.core import run_manifest
+from lab.core import run_manifest, version
 from lab.core.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
 from lab.core.home import cache
 from lab.core.progress import Progress
@@ -212,7 +212,7 @@ def sitting(command: str) -> dict[str, Any]:
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
-        "commit": run_manifest.commit(),
+        "commit": version.commit(),
         "kernel": platform.release(),
         "processors": psutil.cpu_count(),
         "memory": psutil.virtual_memory().total,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lab.core import raw_rows
 from lab.core.errors import DiskFull, Interrupted, LabError
 from lab.core.progress import Progress
-from lab.core.run_manifest import commit
+from lab.core.version import commit
 from lab.density import arms, bake, engine
 from lab.density.arms.base import Ground
 from lab.density.dockers import PROBLEMS, Dockers

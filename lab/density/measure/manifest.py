@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lab.core import process
 from lab.core.errors import BadValue
-from lab.core.run_manifest import FILE, commit, read
+from lab.core.run_manifest import FILE, read
 from lab.core.state import write_atomically
+from lab.core.version import commit
 from lab.density.arms import TROVE
 from lab.density.bake import Baked
 from lab.density.dockers import Dockers

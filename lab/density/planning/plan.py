@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.core import raw_rows
 from lab.core.errors import BadFile, BadValue, Unsupported
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 from lab.density.analysis import summary
 from lab.density.measure import fleet as fleets
 from lab.density.measure.profile import parse_size
@@ -21,7 +21,7 @@ from lab.density.planning.planner import Class, Plan
 RESERVE = 0.1
 """Share of a host that is left to itself."""
 HOURS = 24
-KEPT = PROJECT / "benchmarks" / "results" / "density"
+KEPT = RESOURCES / "benchmarks" / "results" / "density"
 """A folder for each run that the project keeps."""
 MOST = 10_000_000
 

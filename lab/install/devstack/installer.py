@@ -22,7 +22,8 @@ from lab.config.rows import listed
 from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import CommandFailed, GitUnreachable, NothingKept, Unsupported
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.core.ssh import Remote
 from lab.core.steps import Step
 from lab.core.waits import Note
@@ -41,7 +42,7 @@ from lab.machine import keys, warm
 WEB = "web"
 PUBLISHED: Mapping[str, int] = {WEB: 80, **PORTS}
 """Since pike most APIs of DevStack stand behind one web server; Trove's does not, and earlier ones have ports."""
-FOLDER = PROJECT / "localconf"
+FOLDER = RESOURCES / "localconf"
 INSTANCES = "/opt/stack/data/nova/instances"
 REGION = "RegionOne"
 PLUGIN_FILES = "/opt/stack"
@@ -132,7 +133,7 @@ class DevStack:
         names = [ADDRESS, NETWORK]
         names += render.CONTAINERS_ONLY if docker else render.USERSPACE_ONLY if userspace else ()
         files = render.render(site, self.home.secrets, names)
-        for patch in sorted((PROJECT / "dockerfiles/machine/patches").glob("*.patch")):
+        for patch in sorted((RESOURCES / "dockerfiles/machine/patches").glob("*.patch")):
             files.append(File(f"{localconf.PATCHES}/{patch.name}", patch.read_text(), "root", 0o644))
         if docker:
             unit = render.render(site, self.home.secrets, [COMPUTE])[0]

@@ -21,7 +21,8 @@ from lab.config.rows import Release
 from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import BadFile, MirrorStale
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.state import write_atomically
 from lab.core.waits import Note
 from lab.guest.guests import Guests
@@ -31,11 +32,11 @@ from lab.host import git_mirrors
 FOLDER, RECORD, MACHINE = "kept", "kept.json", "machine.tar"
 WHEELS, DEBS, IMAGES = KINDS = ("wheels", "debs", "images")
 SOURCES = (
-    *(PROJECT / "dockerfiles" / name for name in ("base", "devstack", "mariadb", "postgresql")),
-    PROJECT / "images",
-    PROJECT / "lab/build/rootfs.py",
-    *(PROJECT / f"lab/guest/{name}.py" for name in ("agent", "datastores", "smoke", "trove")),
-    *(PROJECT / f"lab/build/{name}.py" for name in ("archive", "disk", "initrd")),
+    *(RESOURCES / "dockerfiles" / name for name in ("base", "devstack", "mariadb", "postgresql")),
+    RESOURCES / "images",
+    PACKAGE / "build/rootfs.py",
+    *(PACKAGE / f"guest/{name}.py" for name in ("agent", "datastores", "smoke", "trove")),
+    *(PACKAGE / f"build/{name}.py" for name in ("archive", "disk", "initrd")),
 )
 """What of the project decides how images are made; not what a host adds: its Debian mirror, its authorities."""
 

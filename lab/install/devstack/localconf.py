@@ -18,12 +18,12 @@ import jinja2
 from lab.config import catalog
 from lab.config.rows import HYPERVISORS, Distro, Preparation, Release, Setting
 from lab.core.errors import BadValue
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 from lab.core.secrets import ALPHABET, LENGTH
 from lab.core.state import write_atomically
 from lab.host.git_mirrors import GIT_BASE
 
-TEMPLATES = PROJECT / "localconf"
+TEMPLATES = RESOURCES / "localconf"
 PATCHES = "/opt/stack/patches"
 """Where the lab's patches lie on the machine."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*|https?_proxy|no_proxy")

@@ -11,6 +11,7 @@ import pytest
 from lab.core import process
 from lab.core.errors import CommandFailed
 from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.core.ssh import Address, Remote
 from lab.core.waits import until
 from lab.guest import boot_proof
@@ -111,9 +112,8 @@ def test_vagrant_refuses_a_description_with_a_mistake(tmp_path: Path) -> None:
 
 
 def test_without_the_lab_the_vagrantfile_says_what_is_missing(tmp_path: Path) -> None:
-    from lab.core.home import PROJECT
-
-    ended = process.run("vagrant", "validate", cwd=PROJECT, env={"VAGRANT_DOTFILE_PATH": str(tmp_path)}, check=False)
+    own = {"VAGRANT_DOTFILE_PATH": str(tmp_path)}
+    ended = process.run("vagrant", "validate", cwd=RESOURCES, env=own, check=False)
     assert not ended.ok
     assert "LAB_MACHINE is not set" in ended.stderr + ended.stdout
 

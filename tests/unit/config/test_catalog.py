@@ -13,7 +13,7 @@ import pytest
 from lab.config import catalog, matrix, schema
 from lab.config.rows import FACTS, Box, Release
 from lab.core.errors import BadFile, LabError, Unsupported
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 
 ROWS = catalog.load()
 RELEASES = (
@@ -56,7 +56,7 @@ def test_every_release_has_a_distribution_and_a_machine() -> None:
 
 def test_scripts_that_rows_name_are_there() -> None:
     for distro in ROWS.distros:
-        assert not distro.repositories or (PROJECT / distro.repositories).is_file()
+        assert not distro.repositories or (RESOURCES / distro.repositories).is_file()
 
 
 def test_boxes_without_a_checksum_are_not_pinned() -> None:
@@ -214,7 +214,7 @@ def test_matrix_table_has_every_release() -> None:
 
 def test_what_was_parsed_is_what_the_catalog_says() -> None:
     """docs/devstack-parsed.md is written by tests/integration/install/devstack/test_parses.py."""
-    table = (PROJECT / "docs/devstack-parsed.md").read_text().partition("<!-- results -->\n")[2].splitlines()
+    table = (RESOURCES / "docs/devstack-parsed.md").read_text().partition("<!-- results -->\n")[2].splitlines()
     assert table == [
         f"| {r.name} | {r.devstack.ref} | {r.devstack.commit} | {r.trove.ref} | {r.trove.commit} "
         f"| {', '.join(r.distros)} |"

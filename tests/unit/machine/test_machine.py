@@ -11,7 +11,8 @@ import pytest
 
 from lab.build import rootfs
 from lab.containers import client
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
+from lab.core.resources import RESOURCES
 from lab.host.kernel import Kernel
 from lab.machine import keys
 from lab.machine.container import create_args
@@ -116,12 +117,12 @@ def test_known_hosts_hold_one_key(port: int, where: str, tmp_path: Path) -> None
 
 
 def test_lab_init_is_a_sound_script() -> None:
-    script = PROJECT / "dockerfiles/base/lab-init"
+    script = RESOURCES / "dockerfiles/base/lab-init"
     subprocess.run(["sh", "-n", script], check=True)
     assert script.stat().st_mode & 0o100
 
 
 def test_a_host_without_vagrant_is_told_once_and_by_us() -> None:
     code = "import os; os.environ['PATH'] = '/nowhere'; import lab.machine.vagrant"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=RESOURCES, capture_output=True, text=True, check=True)
     assert done.stderr == ""

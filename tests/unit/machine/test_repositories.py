@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.core.home import PROJECT
+from lab.core.resources import RESOURCES
 
-SCRIPTS = sorted((PROJECT / "machines/repositories").glob("*.sh"))
-PLUGIN = PROJECT / "localconf/userspace-ovs/devstack/plugin.sh"
+SCRIPTS = sorted((RESOURCES / "machines/repositories").glob("*.sh"))
+PLUGIN = RESOURCES / "localconf/userspace-ovs/devstack/plugin.sh"
 UBUNTU = """deb http://us.archive.ubuntu.com/ubuntu/ trusty main universe
 deb-src http://security.ubuntu.com/ubuntu trusty-security main
 deb https://old-releases.ubuntu.com/ubuntu trusty-updates main
@@ -44,7 +44,7 @@ def run(
     script: str, folder: Path, replace: dict[str, str], stubs: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run a script of ours with paths of the machine replaced and tools that are not here stubbed."""
-    text = (PROJECT / "machines/repositories" / script).read_text()
+    text = (RESOURCES / "machines/repositories" / script).read_text()
     for old, new in replace.items():
         assert old in text
         text = text.replace(old, new)

@@ -14,8 +14,9 @@ import pytest
 from lab.config import catalog
 from lab.config.settings import LabSpec
 from lab.core.errors import GaveUp, GitUnreachable, MirrorLacks, SshFailed, StackFailed, Unsupported
-from lab.core.home import PROJECT, Home
+from lab.core.home import Home
 from lab.core.process import Argument, Finished
+from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import silent
 from lab.host import pypi
 from lab.install.devstack import installer, stack_log, stack_run
@@ -355,7 +356,7 @@ def test_what_stack_sh_set_by_hand_is_kept_for_boots(tmp_path: Path) -> None:
     for name, body in tools.items():
         (stubs / name).write_text(f"#!/bin/sh\n{body}\n")
         (stubs / name).chmod(0o755)
-    script = (PROJECT / "lab/install/scripts/stack-keep.sh").read_text()
+    script = (PACKAGE / "install/scripts/stack-keep.sh").read_text()
     script = script.replace("/sys/class/net", str(sys)).replace("/etc/trove-lab", str(etc))
     env = {"PATH": f"{stubs}:/usr/bin:/bin"}
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
@@ -390,7 +391,7 @@ def test_the_hypervisor_of_containers_configures_nova_through_devstacks_own_func
     done
     is_package_installed() {{ [ "$1" != docker-cli ]; }}
     type() {{ return 1; }}
-    source {PROJECT}/localconf/hypervisor-docker
+    source {RESOURCES}/localconf/hypervisor-docker
     install_nova_hypervisor; configure_nova_hypervisor; start_nova_hypervisor; stop_nova_hypervisor
     """
     said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -409,4 +410,4 @@ def test_the_hypervisor_of_containers_configures_nova_through_devstacks_own_func
     assert patches[0] == patches[1].replace("patch ", "patch --dry-run ", 1)
     assert patches[1].endswith("oslo-messaging-replies-at-once.patch --directory=/venv/site-packages")
     (name,) = (word.rpartition("/")[2] for word in patches[1].split() if word.startswith("--input="))
-    assert (PROJECT / "dockerfiles/machine/patches" / name).exists()
+    assert (RESOURCES / "dockerfiles/machine/patches" / name).exists()
