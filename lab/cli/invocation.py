@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import invoke.context
 import invoke.tasks
@@ -83,6 +83,12 @@ def folder(text: str, kind: str) -> Path:
     return Path(text) if text else Path("results") / f"{kind}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}"
 
 
+def reader_gone() -> NoReturn:
+    """End well: the reader of a pipe has gone (``| head``), which is no error, and nothing more can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
 def _help(metadata: Mapping[str, Any]) -> str:
     choices = metadata["choices"]
     return str(metadata["about"]) + (f" ({', '.join(choices)})" if choices else "")
@@ -100,9 +106,7 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
             _explain(Interrupted("the same command again"))
             sys.exit(Interrupted.exit_code)
         except BrokenPipeError:
-            # the reader of a pipe has gone (| head): not an error, and nothing more can be said
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+            reader_gone()
         except Exception as error:  # noqa: BLE001  # the last net: a person gets a sentence, the log the traceback
             unforeseen = DiskFull(str(error)) if getattr(error, "errno", 0) == errno.ENOSPC else _unforeseen(error)
             _explain(unforeseen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lab.cli import lock
 from lab.core import process
 from lab.core.errors import CommandFailed, MissingTools
 from lab.core.home import cache
@@ -17,9 +18,15 @@ USUAL = "not density and not tempest and not beside"
 
 
 def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
-    """Become pytest. Raises: MissingTools, if what the real-machine tests need cannot be installed here."""
+    """Become pytest.
+
+    Raises: Unsupported (an installed package has no tests), MissingTools (what the real-machine tests need cannot be
+    installed here), CommandFailed.
+    """
+    lock.refuse_installed("tests")
+    log = cache() / "tests.log"
+    lock.install(lock.DEVELOPER, note, log)
     if not unit:
-        log = cache() / "tests.log"
         packages.ensure((*NEEDS["docker"], "tests"), note, log)
         try:
             packages.ensure({"browser"}, note, log)

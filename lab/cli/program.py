@@ -1,0 +1,38 @@
+"""The program that a user types: ``./inv`` in a checkout, ``trove-lab`` where the package is installed."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from invoke.collection import Collection
+from invoke.program import Program
+
+import lab
+from lab.cli import invocation, tasks
+from lab.core.resources import INSTALLED, PROGRAM
+
+ns = Collection.from_module(tasks)
+"""Every task; the name is Invoke's own for it."""
+
+
+class Renamed(io.TextIOWrapper):
+    """Text in which ``./inv``, as all messages name the program, is the installed program's name."""
+
+    def write(self, text: str) -> int:
+        """Write the text under that name; characters as given."""
+        super().write(text.replace("./inv ", f"{PROGRAM} "))
+        return len(text)
+
+
+def main() -> None:
+    """Run what was typed, and end with its exit code."""
+    if INSTALLED:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            stream.flush()
+            setattr(sys, name, Renamed(stream.buffer, stream.encoding, stream.errors, line_buffering=True))
+    try:
+        Program(version=lab.__version__, namespace=ns, name="trove-lab", binary=PROGRAM).run()
+    except BrokenPipeError:
+        invocation.reader_gone()
