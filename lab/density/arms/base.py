@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,8 +14,8 @@ from lab.density.bake import Baked, password
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.density.measure.clock import ENDLESS, Clock
+from lab.density.measure.guest import Guest
 from lab.density.measure.journal import Journal
-from lab.density.measure.procfs import Share
 from lab.density.vm.machine import Machines
 
 if TYPE_CHECKING:
@@ -38,15 +38,6 @@ class Start:
     together: int
     error: str = ""
     active: float | None = None
-
-
-@dataclass(frozen=True)
-class Guest:
-    """What a virtual machine says about itself, in bytes: /proc/meminfo, its database's share, its other parts'."""
-
-    meminfo: dict[str, int]
-    database: Share
-    parts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

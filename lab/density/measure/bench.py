@@ -14,7 +14,8 @@ from lab.core import raw_rows
 from lab.core.errors import DiskFull, Interrupted, LabError
 from lab.core.progress import Progress
 from lab.core.version import commit
-from lab.density import arms, bake, engine
+from lab.density import bake, engine
+from lab.density.arms import names, table
 from lab.density.arms.base import Ground
 from lab.density.dockers import PROBLEMS, Dockers
 from lab.density.engine import TRANSIENT
@@ -107,7 +108,7 @@ def _kinds(profile: Profile, block: int) -> Iterable[str]:
 
 def _cloud(spec: Spec, lab: str) -> Cloud | None:
     """The lab of Trove's arms, where any is asked for. Raises: Unsupported."""
-    if not set(arms.TROVE) & set(spec.arms):
+    if not set(names.TROVE) & set(spec.arms):
         return None
     from lab.density.measure import clouds  # the other arms need no OpenStack
 
@@ -121,7 +122,7 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool, cloud: Cloud 
     began, limit = monotonic(), spec.profile.minutes * 60
     engines = engine.named(spec.engines)
     parts = {"docker", "rootfs", *(f"load-{e.name}" for e in engines)}
-    parts |= {"guest"} if arms.MACHINES & set(spec.arms) else set()
+    parts |= {"guest"} if names.MACHINES & set(spec.arms) else set()
     lab_host.ensure(parts, note, bake.folder() / "install.log", install)
     run_id = secrets.token_hex(4)
     dockers = Dockers(run_id)
@@ -129,10 +130,10 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool, cloud: Cloud 
         note(f"removed what a killed run left: {removed}")
     record = journal.Journal(run_id)
     try:
-        machines = Machines(record, note) if arms.MACHINES & set(spec.arms) else None
+        machines = Machines(record, note) if names.MACHINES & set(spec.arms) else None
         baked = {e.name: bake.bake(dockers, e, note) for e in engines}
         if machines:
-            arms.prepare(machines, spec.arms, baked.values())
+            table.prepare(machines, spec.arms, baked.values())
         out.mkdir(parents=True, exist_ok=True)
         manifest.settle(out, manifest.make(spec, dockers, machines, list(baked.values()), again, cloud))
         known = raw_rows.read(out) if (out / raw_rows.FILE).exists() else []

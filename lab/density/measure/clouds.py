@@ -18,9 +18,9 @@ from lab.core.errors import NoSuchLab, Unsupported
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.dbod.providers.trove_api import Api
-from lab.density.arms import TROVE
-from lab.density.arms.base import Guest
+from lab.density.arms.names import TROVE
 from lab.density.measure import procfs, trees
+from lab.density.measure.guest import Guest
 from lab.density.measure.procfs import Share
 from lab.density.measure.trees import Process
 from lab.lifecycle import labs

@@ -7,8 +7,8 @@ from time import monotonic
 from typing import Any
 
 from lab.core import waits
-from lab.density import arms
 from lab.density.analysis import account
+from lab.density.arms import names
 from lab.density.arms.base import Arm
 from lab.density.bake import password
 from lab.density.load import generators
@@ -63,7 +63,7 @@ def order(profile: Profile, arm: str, block: int, *, slow: bool) -> tuple[int, .
     """
     if arm == "trove-container":
         levels, downwards = profile.levels, block % 2 == 1
-    elif arm not in arms.MACHINES and arm not in arms.TROVE:
+    elif arm not in names.MACHINES and arm not in names.TROVE:
         levels, downwards = profile.levels, arm == "container-ksm"
     else:
         levels, downwards = profile.machine_levels, True

@@ -14,7 +14,7 @@ from lab.core.errors import BadValue
 from lab.core.run_manifest import FILE, read
 from lab.core.state import write_atomically
 from lab.core.version import commit
-from lab.density.arms import TROVE
+from lab.density.arms.names import TROVE
 from lab.density.bake import Baked
 from lab.density.dockers import Dockers
 from lab.density.measure import cgroup, host, procfs

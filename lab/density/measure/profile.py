@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.core.errors import BadValue
-from lab.density import arms, engine
+from lab.density import engine
+from lab.density.arms import names
 from lab.density.measure.procfs import meminfo
 
 GIB = 1024**3
@@ -102,8 +103,8 @@ def spec(
 
     Raises: Unsupported, BadValue.
     """
-    arm_names = arm_names or arms.BARE
-    slow = bool(set(arms.TROVE) & set(arm_names))
+    arm_names = arm_names or names.BARE
+    slow = bool(set(names.TROVE) & set(arm_names))
     profile = (TROVE_QUICK if quick else TROVE) if slow else (QUICK if quick else FULL)
     budget = budget or ("1GiB" if quick else "2GiB")
     engine.named(engines)
@@ -119,8 +120,7 @@ def spec(
         raise BadValue("objective", objective_ms, "milliseconds up to a minute, or 0 for 2 x solo", "--objective")
     if not 1 <= answer_seconds <= 3600:
         raise BadValue("answer-seconds", answer_seconds, "1 to 3600 seconds", "--answer-seconds")
-    names = tuple(dict.fromkeys(engines))
-    return Spec(names, arms.checked(arm_names), size, profile, seed, objective_ms, answer_seconds)
+    return Spec(tuple(dict.fromkeys(engines)), names.checked(arm_names), size, profile, seed, objective_ms, answer_seconds)
 
 
 def restored(data: dict[str, Any]) -> Spec:

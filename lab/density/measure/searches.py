@@ -9,9 +9,9 @@ from typing import Any
 
 from lab.core import raw_rows
 from lab.core.errors import DiskFull, GaveUp, Interrupted, LabError
-from lab.density import arms
 from lab.density.analysis import summary
 from lab.density.analysis.summary import CACHE
+from lab.density.arms import names
 from lab.density.arms.base import Arm
 from lab.density.arms.machines import KINDS
 from lab.density.bake import password
@@ -105,7 +105,7 @@ class _Loaded:
 
     def __init__(self, stage: Stage, fresh: contextlib.ExitStack) -> None:
         profile = stage.bench.spec.profile
-        self.limit = profile.machine_knee_limit if stage.trial.arm in arms.MACHINES else profile.knee_limit
+        self.limit = profile.machine_knee_limit if stage.trial.arm in names.MACHINES else profile.knee_limit
         self._stage = stage
         self._fresh = fresh
         self._arm: Arm | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.core.errors import GaveUp
 from lab.core.raw_rows import Rows
-from lab.density import arms
+from lab.density.arms import names, table
 from lab.density.arms.base import Arm, Ground
 from lab.density.bake import Baked, password
 from lab.density.engine import Place
@@ -107,7 +107,7 @@ class Stage:
         self.bench.ground.clock.check()
         calm = merged = True
         if fresh:
-            boots = self.trial.arm in arms.MACHINES or self.trial.arm == "trove-vm"
+            boots = self.trial.arm in names.MACHINES or self.trial.arm == "trove-vm"
             calm = not boots or host.calm(arm.pids, profile.boot_seconds)
             merged = not arm.merging or ksm.settle(profile.ksm_seconds)
         return host.rest(profile.settle_seconds) and calm and merged
@@ -131,4 +131,4 @@ class Stage:
         return Budget(dockers.name, systemd=dockers.systemd)
 
     def _make(self, budget: Budget) -> Arm:
-        return arms.make(self.trial.arm, self.bench.ground, self.baked, budget)
+        return table.make(self.trial.arm, self.bench.ground, self.baked, budget)

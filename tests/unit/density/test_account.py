@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lab.density.analysis import account
-from lab.density.arms.base import Guest, Resident
+from lab.density.arms.base import Resident
 from lab.density.measure import cgroup, ksm, procfs
+from lab.density.measure.guest import Guest
 from lab.density.measure.procfs import Share
 from lab.density.vm import qemu
 from lab.density.vm.machine import LEAN
