@@ -9,10 +9,12 @@ from invoke.collection import Collection
 from invoke.program import Program
 
 import lab
-from lab.cli import invocation, tasks
+from lab.cli import invocation, study_tasks, tasks
 from lab.core.resources import INSTALLED, PROGRAM
 
 ns = Collection.from_module(tasks)
+for _name, _task in Collection.from_module(study_tasks).tasks.items():
+    ns.add_task(_task, _name)
 """Every task; the name is Invoke's own for it."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.dbod.dockerhost import storage
-from lab.density.measure import journal
+from lab.density.host import journal
 from lab.lifecycle.destroy import Sweepers
 
 SWEEPERS = Sweepers(of_lab=(storage.release,), of_host=(journal.sweep_host,))

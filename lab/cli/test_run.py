@@ -26,6 +26,7 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     lock.refuse_installed("tests")
     log = cache() / "tests.log"
     lock.install(lock.DEVELOPER, note, log)
+    packages.ensure({"lint"}, note, log)
     if not unit:
         packages.ensure((*NEEDS["docker"], "tests"), note, log)
         try:

@@ -22,13 +22,14 @@ from filelock import FileLock, Timeout
 
 from lab.core import process, waits
 from lab.core.errors import DockerUnusable, LabBusy
-from lab.core.home import LABEL, cache
+from lab.core.home import LABEL
 from lab.core.secrets import Secrets
 from lab.core.state import write_atomically
 from lab.core.waits import Note
 from lab.density.dockers import PROBLEMS, Dockers, put, remove
 from lab.density.engine import CONFIG, DATA, DATABASE, MERGE, TRANSIENT, UID, USER, Engine, Place
-from lab.density.vm import mergeable
+from lab.density.folder import folder
+from lab.density.host import mergeable
 from lab.guest import datastores
 
 SECONDS = 300.0
@@ -66,13 +67,6 @@ class Baked:
         """The engine's command line with the program's full path."""
         words = self.engine.with_pool(pool) if pool else self.engine.argv
         return [self.program, *words[1:]]
-
-
-def folder() -> Path:
-    """Where baked archives live between runs, readable by the owner alone (they hold the bench user's password)."""
-    path = cache() / "density"
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
 
 
 @contextlib.contextmanager

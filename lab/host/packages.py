@@ -56,7 +56,7 @@ TOOLS = (
     Tool("guest", "mke2fs", "e2fsprogs", "e2fsprogs"),
     # the guest agent of the release, and mirrors
     Tool("devstack", "git", "git", "git"),
-    Tool("tests", "shellcheck", "shellcheck", "ShellCheck"),
+    Tool("lint", "shellcheck", "shellcheck", "ShellCheck"),
     Tool("tests", "mariadb", "mariadb-client-core", "mariadb"),
     Tool("browser", "chromium", "chromium", "chromium"),
     Tool("browser", "chromedriver", "chromium-driver", "chromedriver"),

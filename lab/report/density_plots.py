@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lab.core.raw_rows import Row, of
+from lab.density import arm_names
 from lab.density.analysis import stats
 from lab.density.analysis.summary import APART, CACHE, CLOUD, Arm, Ratio, Summary
-from lab.density.arms import names
 from lab.density.planning.plan import Planned
 from lab.report.plots import Plots, new_axes, plain
 
 MIB = 1024 * 1024
 _HUES = ("#b2182b", "#ef8a62", "#9970ab", "#2166ac", "#67a9cf", "#1b7837", "#8c510a", "#01665e")
-COLOURS = dict(zip(names.NAMES, _HUES, strict=True))
+COLOURS = dict(zip(arm_names.NAMES, _HUES, strict=True))
 PARTS = {
     "guest_ram": ("guest RAM", "#b2182b"),
     "guest_rest": ("guest RAM: cache, once used", "#c9636b"),
@@ -60,7 +60,7 @@ class DensityPlots(Plots):
 
     def all(self, engine: str, told: Summary, rows: list[Row], plans: Sequence[tuple[float, list[Planned]]]) -> None:
         """Every plot of one engine for which there are figures."""
-        arms = [told.arms[engine, name] for name in names.NAMES if (engine, name) in told.arms]
+        arms = [told.arms[engine, name] for name in arm_names.NAMES if (engine, name) in told.arms]
         self._memory(engine, [a for a in arms if a.accounts])
         self._account(engine, [a for a in arms if a.accounts])
         self._latency(engine, arms, rows)
@@ -242,8 +242,8 @@ class DensityPlots(Plots):
     def _hosts(self, engine: str, plans: Sequence[tuple[float, list[Planned]]]) -> None:
         figure, axes = new_axes()
         table = []
-        for drawn, name in enumerate(names.NAMES):
-            width = 1.1 * (len(names.NAMES) - drawn)  # what lies on the same hosts stays seen under the next
+        for drawn, name in enumerate(arm_names.NAMES):
+            width = 1.1 * (len(arm_names.NAMES) - drawn)  # what lies on the same hosts stays seen under the next
             points = [
                 (size, p.plan.best.hosts) for size, planned in plans for p in planned if p.arm == name and p.plan
             ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,9 +14,9 @@ from lab.core.errors import Missing, PortTaken, Refused
 from lab.core.home import Home
 from lab.core.ssh import free_port
 from lab.core.waits import Note
-from lab.dbod import checker, database
+from lab.dbod import database
 from lab.dbod.contract import Handler, Operation, Request, State, Value
-from lab.dbod.dockerhost import backups, configs, engines, hostwork, recovery, storage
+from lab.dbod.dockerhost import backups, checker, configs, engines, hostwork, recovery, storage
 from lab.dbod.dockerhost.instances import Instance
 from lab.dbod.dockerhost.records import Record, Records, now
 from lab.dbod.dockerhost.servers import Servers
@@ -82,7 +81,7 @@ class DockerHost:
         """The instance of that name. Raises: Refused."""
         return self._of(self.records.get(name))
 
-    def session(self, name: str) -> AbstractContextManager[Session]:
+    def session(self, name: str) -> contextlib.AbstractContextManager[Session]:
         """The administrator's session: DBOD's users have every right."""
         return self.instance(name).session()
 

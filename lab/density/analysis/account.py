@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.density.analysis import stats
 from lab.density.arms.base import Resident
-from lab.density.measure import procfs
+from lab.density.host import procfs
 
 KERNEL = {
     "page_tables": ("PageTables", "SecPageTables"),

@@ -12,7 +12,7 @@ from lab.core.raw_rows import Row, finished, of
 from lab.density.analysis import account, stats
 from lab.density.analysis.account import Account
 from lab.density.analysis.stats import Estimate
-from lab.density.arms.names import TROVE
+from lab.density.arm_names import TROVE
 
 STATE = "dropped"
 """The state of the headline: after the page cache was emptied, so that who read a file first does not matter."""

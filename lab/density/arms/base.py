@@ -13,13 +13,13 @@ from lab.core.errors import GaveUp, LabError, TimedOut
 from lab.density.bake import Baked, password
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
-from lab.density.measure.clock import ENDLESS, Clock
-from lab.density.measure.guest import Guest
-from lab.density.measure.journal import Journal
+from lab.density.host.clock import ENDLESS, Clock
+from lab.density.host.guest import Guest
+from lab.density.host.journal import Journal
 from lab.density.vm.machine import Machines
 
 if TYPE_CHECKING:
-    from lab.density.measure.clouds import Cloud
+    from lab.density.clouds import Cloud
 
 ANSWER_EVERY = 0.05
 MOST_AT_ONCE = 16

@@ -17,8 +17,8 @@ from lab.density.arms.base import Ground, Launch, Resident, Start
 from lab.density.bake import Baked
 from lab.density.dockers import PROBLEMS, remove
 from lab.density.engine import FILES, MERGE, Place
-from lab.density.measure import cgroup, procfs
-from lab.density.measure.cgroup import Budget
+from lab.density.host import cgroup, procfs
+from lab.density.host.cgroup import Budget
 
 REMOVERS = 4
 

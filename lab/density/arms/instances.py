@@ -15,10 +15,10 @@ from lab.core.errors import BadValue, LabError, TimedOut
 from lab.density import bake
 from lab.density.arms.base import Ground, Resident, Start
 from lab.density.bake import Baked, password
+from lab.density.clouds import Cloud
 from lab.density.engine import DATABASE, POOL, TRANSIENT, USER, Place
-from lab.density.measure import procfs, trees
-from lab.density.measure.clouds import Cloud
-from lab.density.measure.tunnel import Tunnel
+from lab.density.host import procfs, trees
+from lab.density.tunnel import Tunnel
 from lab.density.vm import qemu
 
 PREFIX = "density-"

@@ -9,7 +9,7 @@ from lab.density.arms.base import Ground, Resident, Start
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked, password
 from lab.density.engine import POOL, TRANSIENT, Place
-from lab.density.measure.cgroup import Budget
+from lab.density.host.cgroup import Budget
 
 
 class Shared:

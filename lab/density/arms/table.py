@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from lab.density.arm_names import MACHINES, TROVE
 from lab.density.arms.base import Arm, Ground
 from lab.density.arms.containers import Containers
 from lab.density.arms.machines import KINDS, VirtualMachines
-from lab.density.arms.names import MACHINES, TROVE
 from lab.density.arms.shared import Shared
 from lab.density.bake import Baked
-from lab.density.measure.cgroup import Budget
+from lab.density.host.cgroup import Budget
 from lab.density.vm.machine import Machines
 
 

@@ -14,20 +14,22 @@ from lab.core import raw_rows
 from lab.core.errors import DiskFull, Interrupted, LabError
 from lab.core.progress import Progress
 from lab.core.version import commit
-from lab.density import bake, engine
-from lab.density.arms import names, table
+from lab.density import arm_names, bake, engine
+from lab.density.arms import table
 from lab.density.arms.base import Ground
 from lab.density.dockers import PROBLEMS, Dockers
 from lab.density.engine import TRANSIENT
-from lab.density.measure import host, journal, ladder, manifest, searches
-from lab.density.measure.clock import Clock, OutOfTime
+from lab.density.folder import folder
+from lab.density.host import journal, surroundings
+from lab.density.host.clock import Clock, OutOfTime
+from lab.density.measure import ladder, manifest, searches
 from lab.density.measure.profile import Profile, Spec
 from lab.density.measure.stage import Bench, Stage, Trial
 from lab.density.vm.machine import Machines
 from lab.host import packages as lab_host
 
 if TYPE_CHECKING:
-    from lab.density.measure.clouds import Cloud
+    from lab.density.clouds import Cloud
 
 STEP = "density"
 KINDS = {"ladder": ladder.run, "fit": searches.fit, "knee": searches.at_objective, "noise": searches.noise}
@@ -108,9 +110,9 @@ def _kinds(profile: Profile, block: int) -> Iterable[str]:
 
 def _cloud(spec: Spec, lab: str) -> Cloud | None:
     """The lab of Trove's arms, where any is asked for. Raises: Unsupported."""
-    if not set(names.TROVE) & set(spec.arms):
+    if not set(arm_names.TROVE) & set(spec.arms):
         return None
-    from lab.density.measure import clouds  # the other arms need no OpenStack
+    from lab.density import clouds  # the other arms need no OpenStack
 
     return clouds.of(spec.arms, lab)
 
@@ -122,15 +124,15 @@ def _run(spec: Spec, out: Path, progress: Progress, install: bool, cloud: Cloud 
     began, limit = monotonic(), spec.profile.minutes * 60
     engines = engine.named(spec.engines)
     parts = {"docker", "rootfs", *(f"load-{e.name}" for e in engines)}
-    parts |= {"guest"} if names.MACHINES & set(spec.arms) else set()
-    lab_host.ensure(parts, note, bake.folder() / "install.log", install)
+    parts |= {"guest"} if arm_names.MACHINES & set(spec.arms) else set()
+    lab_host.ensure(parts, note, folder() / "install.log", install)
     run_id = secrets.token_hex(4)
     dockers = Dockers(run_id)
     for removed in journal.sweep(dockers):
         note(f"removed what a killed run left: {removed}")
     record = journal.Journal(run_id)
     try:
-        machines = Machines(record, note) if names.MACHINES & set(spec.arms) else None
+        machines = Machines(record, note) if arm_names.MACHINES & set(spec.arms) else None
         baked = {e.name: bake.bake(dockers, e, note) for e in engines}
         if machines:
             table.prepare(machines, spec.arms, baked.values())
@@ -174,7 +176,7 @@ def _all(bench: Bench, baked: dict[str, bake.Baked], known: list[raw_rows.Row]) 
 
 def _trial(bench: Bench, trial: Trial, baked: bake.Baked) -> str:
     """One trial; a failure is a row, and the run goes on, unless nothing could go on. Gives its status."""
-    outside, before, began = host.outside(), host.mark(), monotonic()
+    outside, before, began = surroundings.outside(), surroundings.mark(), monotonic()
     stage = Stage(bench, trial, baked)
     stage.row("begin")
     status, why, error_id = "done", "", ""
@@ -192,8 +194,8 @@ def _trial(bench: Bench, trial: Trial, baked: bake.Baked) -> str:
     if status == "failed" and not bench.ground.clock.left:
         # what would have come had there been time is not known
         status = raw_rows.STOPPED
-    seen = host.since(before)
-    loud = outside > host.LOUD or float(seen["steal"] or 0) > host.LOUD or bool(seen["swapped"])
+    seen = surroundings.since(before)
+    loud = outside > surroundings.LOUD or float(seen["steal"] or 0) > surroundings.LOUD or bool(seen["swapped"])
     stage.row(
         "trial", test=trial.kind, status=status, why=why, error=error_id, seconds=round(monotonic() - began, 2),
         outside=outside, loud=loud, **seen,

@@ -20,8 +20,9 @@ from lab.density.arms.base import Ground, Resident, Start
 from lab.density.arms.containers import Containers
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
-from lab.density.measure import host, journal, procfs
-from lab.density.measure.cgroup import Budget
+from lab.density.folder import folder
+from lab.density.host import journal, procfs, surroundings
+from lab.density.host.cgroup import Budget
 from lab.host import packages as lab_host
 
 STEP = "fleet"
@@ -81,9 +82,7 @@ def fleet(
     wanted = load(name)
     if wanted.total > MOST:
         raise BadValue("fleet", wanted.total, f"at most {MOST} databases on one host", name)
-    lab_host.ensure(
-        {"docker", "rootfs"}, lambda text: progress.note(STEP, text), bake.folder() / "install.log", install
-    )
+    lab_host.ensure({"docker", "rootfs"}, lambda text: progress.note(STEP, text), folder() / "install.log", install)
     free = procfs.meminfo()["MemAvailable"]
     if wanted.total * TYPICAL > free:
         raise HostTooSmall(
@@ -140,8 +139,8 @@ def _run(
     ground.journal.cgroup(ground.dockers.name)
     budget.open(None)
     arms = {name: Containers(ground, one, budget, f"fleet-{name}") for name, one in baked.items()}
-    outside = host.outside()
-    host.drop_caches()
+    outside = surroundings.outside()
+    surroundings.drop_caches()
     before, free, began = procfs.meminfo(), procfs.available(), monotonic()
     starts: list[Start] = []
     for name, arm in arms.items():

@@ -7,13 +7,13 @@ from time import monotonic
 from typing import Any
 
 from lab.core import waits
+from lab.density import arm_names
 from lab.density.analysis import account
-from lab.density.arms import names
 from lab.density.arms.base import Arm
 from lab.density.bake import password
+from lab.density.host import ksm, procfs, surroundings
+from lab.density.host.cgroup import Budget
 from lab.density.load import generators
-from lab.density.measure import host, ksm, procfs
-from lab.density.measure.cgroup import Budget
 from lab.density.measure.profile import Profile
 from lab.density.measure.stage import Stage
 
@@ -26,9 +26,9 @@ def run(stage: Stage) -> None:
     profile, trial = stage.bench.spec.profile, stage.trial
     levels = order(profile, trial.arm, trial.block, slow=_slow(stage))
     top = max(levels)
-    host.drop_caches()
+    surroundings.drop_caches()
     with stage.opened(top) as (arm, budget):
-        host.rest(profile.settle_seconds)
+        surroundings.rest(profile.settle_seconds)
         _memory(stage, arm, budget, 0, "dropped", settled=True)
         for number, level in enumerate(levels):
             stage.note(f"{level} of {top}")
@@ -45,7 +45,7 @@ def run(stage: Stage) -> None:
             if trial.block < profile.idle_blocks and level == top:
                 _idle(stage, arm, level)
             _memory(stage, arm, budget, level, "warm", settled=settled)
-            host.drop_caches()
+            surroundings.drop_caches()
             ask = number == len(levels) - 1 and trial.block >= profile.load_blocks
             _memory(stage, arm, budget, level, "dropped", settled=settled, ask=ask)
             stage.check_alive(arm)
@@ -63,7 +63,7 @@ def order(profile: Profile, arm: str, block: int, *, slow: bool) -> tuple[int, .
     """
     if arm == "trove-container":
         levels, downwards = profile.levels, block % 2 == 1
-    elif arm not in names.MACHINES and arm not in names.TROVE:
+    elif arm not in arm_names.MACHINES and arm not in arm_names.TROVE:
         levels, downwards = profile.levels, arm == "container-ksm"
     else:
         levels, downwards = profile.machine_levels, True
@@ -114,5 +114,5 @@ def _worked(stage: Stage, arm: Arm, budget: Budget, level: int) -> None:
         stage.baked.engine, arm.places(), password(), folder, rate=LOAD_RATE, seconds=LOAD_SECONDS
     )
     settled = stage.settle(arm)
-    host.drop_caches()
+    surroundings.drop_caches()
     _memory(stage, arm, budget, level, "worked", settled=settled, load=window.summary())

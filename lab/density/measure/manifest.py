@@ -14,16 +14,16 @@ from lab.core.errors import BadValue
 from lab.core.run_manifest import FILE, read
 from lab.core.state import write_atomically
 from lab.core.version import commit
-from lab.density.arms.names import TROVE
+from lab.density.arm_names import TROVE
 from lab.density.bake import Baked
 from lab.density.dockers import Dockers
-from lab.density.measure import cgroup, host, procfs
+from lab.density.host import cgroup, procfs, surroundings
 from lab.density.measure.profile import Spec
 from lab.density.vm.machine import CLONE, LEAN, NAIVE, Machines
 from lab.density.vm.qemu import PROGRAM
 
 if TYPE_CHECKING:
-    from lab.density.measure.clouds import Cloud
+    from lab.density.clouds import Cloud
 
 TOOLS = {PROGRAM: "--version", "pgbench": "--version", "sysbench": "--version"}
 
@@ -46,7 +46,7 @@ def make(
         "host": {
             "kernel": platform.release(),
             "machine": platform.machine(),
-            "processors": host.processors(),
+            "processors": surroundings.processors(),
             "processor": _cpuinfo("model name"),
             "hypervisor": "hypervisor" in _cpuinfo("flags").split(),
             "memory": procfs.meminfo()["MemTotal"],

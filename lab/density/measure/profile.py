@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.core.errors import BadValue
+from lab.density import arm_names as names
 from lab.density import engine
-from lab.density.arms import names
-from lab.density.measure.procfs import meminfo
+from lab.density.host.procfs import meminfo
 
 GIB = 1024**3
 MIB = 1024**2
@@ -120,7 +120,9 @@ def spec(
         raise BadValue("objective", objective_ms, "milliseconds up to a minute, or 0 for 2 x solo", "--objective")
     if not 1 <= answer_seconds <= 3600:
         raise BadValue("answer-seconds", answer_seconds, "1 to 3600 seconds", "--answer-seconds")
-    return Spec(tuple(dict.fromkeys(engines)), names.checked(arm_names), size, profile, seed, objective_ms, answer_seconds)
+    return Spec(
+        tuple(dict.fromkeys(engines)), names.checked(arm_names), size, profile, seed, objective_ms, answer_seconds
+    )
 
 
 def restored(data: dict[str, Any]) -> Spec:

@@ -9,16 +9,17 @@ from typing import Any
 
 from lab.core import raw_rows
 from lab.core.errors import DiskFull, GaveUp, Interrupted, LabError
+from lab.density import arm_names
 from lab.density.analysis import summary
 from lab.density.analysis.summary import CACHE
-from lab.density.arms import names
 from lab.density.arms.base import Arm
 from lab.density.arms.machines import KINDS
 from lab.density.bake import password
 from lab.density.engine import MIB, TRANSIENT, Place
+from lab.density.host import surroundings
+from lab.density.host.cgroup import Budget
 from lab.density.load import generators
-from lab.density.measure import host, knee
-from lab.density.measure.cgroup import Budget
+from lab.density.measure import knee
 from lab.density.measure.stage import Stage
 
 FIT_MOST = 64
@@ -73,7 +74,7 @@ def _grow(stage: Stage, first: int, limit: int, phase: str) -> int:
 
 def _more(stage: Stage, arm: Arm, budget: Budget, count: int, phase: str) -> str:
     """Why ``count`` more databases do not fit; empty if they do."""
-    before, began = host.mark(), monotonic()
+    before, began = surroundings.mark(), monotonic()
     size = stage.bench.spec.budget
     try:
         if arm.emulated:
@@ -94,7 +95,7 @@ def _more(stage: Stage, arm: Arm, budget: Budget, count: int, phase: str) -> str
         return f"{'killed for memory; ' if kills else ''}{error}"
     if kills := budget.usage().oom_kills:
         return f"{kills} killed for memory"
-    stalled = host.since(before)["stalled"]
+    stalled = surroundings.since(before)["stalled"]
     if stalled is not None and stalled > 0.5 * (monotonic() - began):
         return f"everything waited for memory for {stalled:.1f} s"
     return ""
@@ -105,7 +106,7 @@ class _Loaded:
 
     def __init__(self, stage: Stage, fresh: contextlib.ExitStack) -> None:
         profile = stage.bench.spec.profile
-        self.limit = profile.machine_knee_limit if stage.trial.arm in names.MACHINES else profile.knee_limit
+        self.limit = profile.machine_knee_limit if stage.trial.arm in arm_names.MACHINES else profile.knee_limit
         self._stage = stage
         self._fresh = fresh
         self._arm: Arm | None = None
@@ -122,7 +123,7 @@ class _Loaded:
         stage.bench.ground.clock.check()
         stage.note(f"load on {n} ({phase})")
         arm, places = self._up(n, anew=phase == "confirm")
-        before = host.mark()
+        before = surroundings.mark()
         told = generators.window(
             stage.baked.engine, places, password(), stage.bench.ground.journal.folder / "load",
             rate=profile.rate, seconds=profile.window_seconds,
@@ -130,7 +131,7 @@ class _Loaded:
         why = missed(told, limit_ms) or "; ".join(arm.dead())
         stage.row(
             "load", n=n, phase=phase, rate=profile.rate, objective_ms=limit_ms, passed=not why,
-            missed=why, emulated=arm.emulated, **told, **host.since(before),
+            missed=why, emulated=arm.emulated, **told, **surroundings.since(before),
         )  # fmt: skip
         return not why, told
 

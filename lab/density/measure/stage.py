@@ -10,12 +10,13 @@ from typing import Any
 
 from lab.core.errors import GaveUp
 from lab.core.raw_rows import Rows
-from lab.density.arms import names, table
+from lab.density import arm_names
+from lab.density.arms import table
 from lab.density.arms.base import Arm, Ground
 from lab.density.bake import Baked, password
 from lab.density.engine import Place
-from lab.density.measure import host, ksm
-from lab.density.measure.cgroup import Budget
+from lab.density.host import ksm, surroundings
+from lab.density.host.cgroup import Budget
 from lab.density.measure.profile import Spec
 
 TOUCHERS = 4
@@ -107,10 +108,10 @@ class Stage:
         self.bench.ground.clock.check()
         calm = merged = True
         if fresh:
-            boots = self.trial.arm in names.MACHINES or self.trial.arm == "trove-vm"
-            calm = not boots or host.calm(arm.pids, profile.boot_seconds)
+            boots = self.trial.arm in arm_names.MACHINES or self.trial.arm == "trove-vm"
+            calm = not boots or surroundings.calm(arm.pids, profile.boot_seconds)
             merged = not arm.merging or ksm.settle(profile.ksm_seconds)
-        return host.rest(profile.settle_seconds) and calm and merged
+        return surroundings.rest(profile.settle_seconds) and calm and merged
 
     def check_alive(self, arm: Arm) -> None:
         """Raises: GaveUp if a database has gone."""

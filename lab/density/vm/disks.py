@@ -12,7 +12,8 @@ from pathlib import Path
 from lab.build import rootfs
 from lab.build.rootfs import Recipe
 from lab.core import process
-from lab.density.bake import Baked, folder
+from lab.density.bake import Baked
+from lab.density.folder import folder
 from lab.density.vm import guestfiles
 from lab.density.vm.guestfiles import ENGINE_ROOT, Kit
 from lab.host import apt

@@ -13,9 +13,9 @@ from lab.core import process, waits
 from lab.core.errors import GaveUp, TimedOut
 from lab.core.ssh import free_port
 from lab.density.bake import Baked
-from lab.density.measure import procfs
-from lab.density.measure.cgroup import Budget
-from lab.density.measure.journal import Journal
+from lab.density.host import procfs
+from lab.density.host.cgroup import Budget
+from lab.density.host.journal import Journal
 from lab.density.vm import disks, guestfiles, qemu
 from lab.density.vm.guestfiles import READY, TOOLS
 from lab.density.vm.qemu import Files, Kind, Monitor

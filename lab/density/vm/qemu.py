@@ -13,7 +13,7 @@ from typing import Any
 from lab.core import waits
 from lab.core.errors import GaveUp
 from lab.core.process import Argument
-from lab.density.measure import procfs
+from lab.density.host import procfs
 from lab.density.vm.guestfiles import END, PORT
 
 PROGRAM = "qemu-system-x86_64"

@@ -27,8 +27,10 @@ from lab.density.arms.containers import Containers
 from lab.density.bake import Baked
 from lab.density.dockers import PREFIX, Dockers
 from lab.density.engine import ALL
-from lab.density.measure import bench, cgroup, fleet, host, journal, profile
-from lab.density.measure.cgroup import Budget
+from lab.density.folder import folder
+from lab.density.host import cgroup, journal, surroundings
+from lab.density.host.cgroup import Budget
+from lab.density.measure import bench, fleet, profile
 from lab.density.measure.profile import Spec
 from lab.density.vm import machine
 from lab.report import density
@@ -52,7 +54,7 @@ def leftovers() -> list[str]:
     client = Dockers("look").client
     left = [c.name for c in client.containers.list(all=True, filters={"label": LABEL}) if _ours(c.labels)]
     left += [n.name for n in client.networks.list(filters={"label": LABEL}) if _ours(n.attrs["Labels"])]
-    left += [str(p) for p in (bake.folder() / "runs").glob("*")]
+    left += [str(p) for p in (folder() / "runs").glob("*")]
     base = cgroup.ROOT / "memory" if cgroup.version() == 1 else cgroup.ROOT
     left += [str(p) for p in base.glob(f"trove-lab-{PREFIX}*")]
     return [str(name) for name in left]
@@ -205,7 +207,7 @@ def test_ctrl_c_does_not_wait_for_a_machine_that_boots(tmp_path: Path) -> None:
     child = _child(tmp_path, "vm-lean")
     waits.until(
         "its machine",
-        lambda: list((bake.folder() / "runs").glob("*/vm-lean-1/probe.sock")),
+        lambda: list((folder() / "runs").glob("*/vm-lean-1/probe.sock")),
         seconds=120,
         setting="x",
         every=0.1,
@@ -282,6 +284,6 @@ def test_a_small_fleet_answers_and_goes(tmp_path: Path) -> None:
 
 
 def test_what_the_host_does_is_seen() -> None:
-    before = host.mark()
-    assert 0 <= host.outside() <= host.processors() + 0.5
-    assert host.since(before)["swapped"] >= 0  # type: ignore[operator]
+    before = surroundings.mark()
+    assert 0 <= surroundings.outside() <= surroundings.processors() + 0.5
+    assert surroundings.since(before)["swapped"] >= 0  # type: ignore[operator]

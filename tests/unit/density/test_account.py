@@ -10,9 +10,9 @@ import pytest
 
 from lab.density.analysis import account
 from lab.density.arms.base import Resident
-from lab.density.measure import cgroup, ksm, procfs
-from lab.density.measure.guest import Guest
-from lab.density.measure.procfs import Share
+from lab.density.host import cgroup, ksm, procfs
+from lab.density.host.guest import Guest
+from lab.density.host.procfs import Share
 from lab.density.vm import qemu
 from lab.density.vm.machine import LEAN
 

@@ -16,12 +16,13 @@ import pytest
 from lab.core import raw_rows
 from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabError, Unsupported
 from lab.density.arms.base import Ground
-from lab.density.measure import bench, fleet, journal, ladder, manifest, procfs, profile
-from lab.density.measure.clock import Clock, OutOfTime
+from lab.density.host import journal, mergeable, procfs
+from lab.density.host.clock import Clock, OutOfTime
+from lab.density.measure import bench, fleet, ladder, manifest, profile
 from lab.density.measure.profile import FULL, QUICK, Spec
 from lab.density.measure.stage import Bench, Stage
 from lab.density.planning import plan
-from lab.density.vm import guestfiles, mergeable
+from lab.density.vm import guestfiles
 from lab.density.vm.guestfiles import Kit
 
 

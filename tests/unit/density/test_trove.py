@@ -14,15 +14,17 @@ import pytest
 from lab.core import raw_rows
 from lab.core.errors import BadValue, Unsupported
 from lab.core.home import Home
+from lab.density import clouds
 from lab.density.analysis import account, summary
 from lab.density.arms import instances
 from lab.density.arms.base import Resident
 from lab.density.arms.instances import Instances
 from lab.density.engine import MARIADB
-from lab.density.measure import clouds, ladder, manifest, procfs, profile, trees
-from lab.density.measure.clock import ENDLESS
+from lab.density.host import procfs, trees
+from lab.density.host.clock import ENDLESS
+from lab.density.host.trees import Process
+from lab.density.measure import ladder, manifest, profile
 from lab.density.measure.profile import TROVE
-from lab.density.measure.trees import Process
 from lab.lifecycle import labs as lifecycle
 from lab.report import density
 from tests.unit.dbod import faketrove

@@ -11,7 +11,7 @@ import psutil
 
 from lab.core import waits
 from lab.core.errors import TimedOut
-from lab.density.measure import procfs
+from lab.density.host import procfs
 
 SYSFS = Path("/sys/kernel/mm/ksm")
 PAGE = 4096

@@ -9,7 +9,7 @@ from time import monotonic
 
 from lab.core import process, waits
 from lab.core.errors import TimedOut
-from lab.density.measure import procfs
+from lab.density.host import procfs
 
 LOOK_SECONDS = 1.0
 LOUD = 0.25

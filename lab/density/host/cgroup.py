@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.core import waits
-from lab.density.measure.procfs import PROC
+from lab.density.host.procfs import PROC
 
 ROOT = Path("/sys/fs/cgroup")
 SECONDS = 20.0

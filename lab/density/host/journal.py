@@ -16,9 +16,9 @@ import psutil
 from lab.core import waits
 from lab.core.home import LABEL
 from lab.core.state import write_atomically
-from lab.density.bake import folder
 from lab.density.dockers import PREFIX, Dockers, remove
-from lab.density.measure import cgroup, ksm, procfs
+from lab.density.folder import folder
+from lab.density.host import cgroup, ksm, procfs
 
 SECONDS = 20.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.density.measure.procfs import Share
+from lab.density.host.procfs import Share
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from lab.core.errors import NoSuchLab, Unsupported
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.dbod.providers.trove_api import Api
-from lab.density.arms.names import TROVE
-from lab.density.measure import procfs, trees
-from lab.density.measure.guest import Guest
-from lab.density.measure.procfs import Share
-from lab.density.measure.trees import Process
+from lab.density.arm_names import TROVE
+from lab.density.host import procfs, trees
+from lab.density.host.guest import Guest
+from lab.density.host.procfs import Share
+from lab.density.host.trees import Process
 from lab.lifecycle import labs
 from lab.lifecycle.first_database import FLAVOR, NETWORK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.core.errors import Unsupported
-from lab.density.measure import ksm
+from lab.density.host import ksm
 
 BARE = ("vm", "vm-lean", "vm-clone", "container", "container-ksm", "shared")
 TROVE = {"trove-vm": ("qemu", "kvm"), "trove-container": ("docker",)}

@@ -7,7 +7,7 @@ from subprocess import Popen  # noqa: TID251 - the type of what lab.core.process
 
 from lab.core import process, waits
 from lab.core.ssh import Address, free_port
-from lab.density.measure.journal import Journal
+from lab.density.host.journal import Journal
 
 SECONDS = 30.0
 

@@ -1,0 +1,1 @@
+"""The host around databases under measure: its figures, its cgroups, its load."""
