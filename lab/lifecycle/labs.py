@@ -7,6 +7,7 @@ from typing import Any
 from lab.config import settings
 from lab.core.errors import GaveUp, NoSuchLab
 from lab.core.home import Home
+from lab.core.run_log import RUN
 from lab.lifecycle import status as status_now
 from lab.machine import providers
 from lab.machine.contract import Machine
@@ -17,6 +18,7 @@ def home_of(name: str) -> Home:
     home = Home(name)
     if not (home.path / "state.json").exists():
         raise NoSuchLab(name, [h.name for h in Home.all()])
+    RUN.belongs_to(home.path)
     return home
 
 

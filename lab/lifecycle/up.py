@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from lab.config.plan import Plan
 from lab.config.settings import LabSpec, Merged
 from lab.containers import client
 from lab.core import state, steps
-from lab.core.errors import Unsupported
+from lab.core.errors import LabError, Unsupported
 from lab.core.home import Home
 from lab.core.progress import Progress
+from lab.core.run_log import RUN
 from lab.core.steps import Step
 from lab.host import packages
 from lab.install.devstack import installer
@@ -34,18 +36,24 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
     recorded = manifest.read(Path(from_manifest)) if from_manifest else None
     merged = _repeated(merged, recorded) if recorded else merged
     home = Home(merged.spec.name)
-    home.make()
+    new = home.make()
+    RUN.belongs_to(home.path)
     with state.lock(home.path, home.name):
         again = f"./inv up --name={home.name}"
         try:
             # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
             steps.run([_host(home, merged.spec)], home.state, progress, again)
-            work = Work(home, _planned(home, merged).spec)
+            work = Work(home, _decided(home, merged))
             home.state["spec"] = settings.to_dict(work.spec)
             if work.agent:
                 home.state["agent.commit"] = work.agent.commit
             home.state["kept"] = work.kept.key if work.kept else ""
             steps.run(work.steps(), home.state, progress, again)
+        except LabError as error:
+            if new and "spec" not in home.state and not _tells_more(error):
+                RUN.forget()
+                shutil.rmtree(home.path)
+            raise
         finally:
             progress.close()
         written = manifest.write(home, work.spec, work.made_of(), work.remote)
@@ -74,6 +82,18 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
             for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
         ],
     }
+
+
+def _decided(home: Home, merged: Merged) -> LabSpec:
+    decided = _planned(home, merged)
+    for choice in decided.choices:
+        RUN.add("decided", setting=choice.setting, value=choice.value, why=choice.why)
+    return decided.spec
+
+
+def _tells_more(error: LabError) -> bool:
+    """Whether the error's log is worth the folder that it lies in."""
+    return bool(error.log and error.log.exists())
 
 
 def _host(home: Home, spec: LabSpec) -> Step:
