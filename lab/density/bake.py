@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from lab.core import process, waits
 from lab.core.errors import DockerUnusable, LabBusy
 from lab.core.home import LABEL
+from lab.core.job import Job
 from lab.core.secrets import Secrets
 from lab.core.state import write_atomically
 from lab.core.waits import Note
@@ -94,7 +95,7 @@ def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
         base = dockers.client.images.get(engine.image)
     except docker.errors.ImageNotFound:
         store = next(one for one in datastores.load(SUITE) if one.name == engine.name)
-        base = dockers.client.images.get(store.build(note, folder() / "image.log", BUILD_SECONDS))
+        base = dockers.client.images.get(store.build(Job(note, folder() / "image.log", BUILD_SECONDS)))
     recipe = [RECIPE, base.id, engine.config, engine.argv, password(), MARIADB_ROWS]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     archive = folder() / f"{engine.name}-{key}.tar"

@@ -14,8 +14,8 @@ from lab.build import rootfs
 from lab.containers import client
 from lab.core import process
 from lab.core.errors import GaveUp
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.core.waits import Note
 from lab.guest import datastores
 
 FOLDER = RESOURCES / "dockerfiles" / "backup"
@@ -35,10 +35,10 @@ def key(suite: str) -> str:
     return datastores.key(FOLDER, _base(suite), _version())
 
 
-def build(suite: str, note: Note, log: Path, seconds: float) -> str:
+def build(suite: str, job: Job) -> str:
     """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
-    program = _program(log, seconds)
-    made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), note, log, seconds, program)
+    program = _program(job)
+    made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), job, program)
     return client.tag(made, REPOSITORY, _version())
 
 
@@ -55,14 +55,12 @@ def _recipe() -> dict[str, Any]:
     return tomllib.loads((FOLDER / "recipe.toml").read_text())
 
 
-def _program(log: Path, seconds: float) -> dict[str, bytes]:
+def _program(job: Job) -> dict[str, bytes]:
     """Path to content of the program's files, out of the pinned source, fetched as the host's pip is configured."""
     with tempfile.TemporaryDirectory() as folder:
         process.run(
             sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes",
-            f"--requirement={PINNED}", f"--dest={folder}",
-            log=log, timeout=seconds, timeout_setting="--build-timeout",
-        )  # fmt: skip
+            f"--requirement={PINNED}", f"--dest={folder}")  # fmt: skip
         (source,) = Path(folder).iterdir()
         return _mended(_members(source.read_bytes()))
 

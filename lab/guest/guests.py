@@ -11,6 +11,7 @@ from lab.cloud import glance
 from lab.cloud.trove import VM, Trove
 from lab.config.settings import LabSpec
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.guest import images
@@ -40,13 +41,13 @@ class Guests:
                 step,
                 f"build the Trove guest image{kind}",
                 self.trove.whole,
-                lambda note: self.trove.build(note, log(step), spec.build_timeout),
+                lambda note: self.trove.build(Job(note, log(step), spec.build_timeout)),
             ),
             Step(
                 f"smoke-image{self.suffix}",
                 f"build the smoke guest's image{kind}",
                 self.smoke.whole,
-                lambda note: self.smoke.build(note, log(f"smoke-image{self.suffix}"), spec.build_timeout),
+                lambda note: self.smoke.build(Job(note, log(f"smoke-image{self.suffix}"), spec.build_timeout)),
             ),
         ]
         if self.trove.boot is None:
@@ -57,7 +58,9 @@ class Guests:
                 f"boot-proof{self.suffix}",
                 "boot the guest image, before Glance sees it",
                 self.trove.proven,
-                lambda note: self.trove.prove(note, log(f"boot-proof{self.suffix}"), spec.guest_timeout),
+                lambda note: self.trove.prove(
+                    Job(note, log(f"boot-proof{self.suffix}"), spec.guest_timeout, "--guest-timeout")
+                ),
                 (step, "machine-image"),
             ),
         ]

@@ -16,6 +16,7 @@ from lab.config.settings import BACKUPS, NOTHING, LabSpec
 from lab.containers import client, ownership
 from lab.core import waits
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.core.ssh import Remote
 from lab.core.steps import Step
@@ -205,7 +206,7 @@ class Work:
         if self.kept:
             self.kept.load(note, self.spec.build_timeout)
             return
-        image.machine(self.home, self.suite, self._layer, note, self.spec.build_timeout)
+        image.machine(self.suite, self._layer, Job(note, self.home.log("machine-image"), self.spec.build_timeout))
 
     def _machine_is_up(self) -> bool:
         return self.machine.status() == "running" and self.remote.answers()

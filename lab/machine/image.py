@@ -9,9 +9,8 @@ from pathlib import Path
 
 from lab.build import rootfs
 from lab.containers import client
-from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.core.waits import Note
 from lab.host import apt
 
 
@@ -46,31 +45,26 @@ def machine_tag(suite: str, wanted: Layer) -> str:
     return client.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
 
 
-def base(suite: str, note: Note, log: Path, seconds: float) -> str:
+def base(suite: str, job: Job) -> str:
     """``trove-lab/base:SHA``: a systemd container of that Debian suite which answers SSH and no more."""
     return client.build(
         BASE.repository,
         BASE.directory,
-        arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), note, log, seconds)},
+        arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), job)},
         extra=_certificates(),
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
 
 
-def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -> str:
+def machine(suite: str, wanted: Layer, job: Job) -> str:
     """The base with what a layer adds, as ``REPOSITORY:SHA``."""
-    log = home.log("machine-image")
     return client.build(
         wanted.repository,
         wanted.directory,
-        arguments={"BASE": base(suite, note, log, seconds), **wanted.arguments},
+        arguments={"BASE": base(suite, job), **wanted.arguments},
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.build import rootfs
 from lab.build.rootfs import Recipe
 from lab.core import process
+from lab.core.job import Job
 from lab.density.bake import Baked
 from lab.density.folder import folder
 from lab.density.vm import guestfiles
@@ -42,7 +43,7 @@ def guest_root(note: Callable[[str], None]) -> Path:
     """
     mirrors = apt.mirrors()
     wanted = Recipe(SUITE, PACKAGES, tuple(mirrors.lines(SUITE)) if mirrors else ())
-    return rootfs.build(wanted, note, folder() / "root.log", SECONDS)
+    return rootfs.build(wanted, Job(note, folder() / "root.log", SECONDS))
 
 
 def kit(note: Callable[[str], None]) -> Kit:

@@ -22,6 +22,7 @@ from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import BadFile, MirrorStale
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.state import write_atomically
 from lab.core.waits import Note
@@ -77,8 +78,8 @@ class Kept:
     def _image(self, built: Image) -> Image:
         key = self.guests[built.name]
 
-        def take(target: Path, note: Note, log: Path, seconds: float) -> None:
-            note("taking it from the mirror")
+        def take(target: Path, job: Job) -> None:
+            job.note("taking it from the mirror")
             shutil.copyfile(self._file(f"{built.name}-{key}.{built.format.suffix}"), target)
 
         return dataclasses.replace(built, key=key, make=take)

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,13 @@ print(len(render.driver()), sorted(file.path for file in render.driver()))
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with what the user's lock names and the wheel, and nothing else; its folder."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", f"--outdir={folder}", str(RESOURCES)]
     subprocess.run(build, check=True, capture_output=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    pip = [folder / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [folder / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "-r", RESOURCES / "requirements.lock"], check=True)
     subprocess.run([*pip, "--no-deps", *folder.glob("*.whl")], check=True)
     return folder

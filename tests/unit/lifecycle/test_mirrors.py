@@ -16,6 +16,7 @@ from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import BadFile, BadValue, MirrorLacks, MirrorStale, NoSuchLab, NothingKept, Unsupported
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.waits import silent
 from lab.guest.guests import Guests
 from lab.host import git_mirrors, pypi
@@ -90,7 +91,7 @@ def test_a_lab_takes_what_its_mirror_keeps(full: Path, home: Home, cache: Path) 
     (guests,) = work.guests
     assert [image.key for image in (guests.trove, guests.smoke)] == ["abc", "abc"]
     assert not guests.trove.whole()
-    guests.trove.build(silent, home.log("x"), 10)
+    guests.trove.build(Job(silent, home.log("x"), 10))
     assert guests.trove.path.read_text() == "trove-guest-abc.tar"
     assert guests.trove.whole()
     assert isinstance(work.installer, installer.DevStack)
@@ -103,7 +104,7 @@ def test_a_file_that_was_spoilt_on_the_way_is_not_taken(full: Path, home: Home, 
     guest, there = work.guests[0].trove, full / "kept" / NAME / "images"
     (there / "trove-guest-abc.tar").write_text("trove-guest-abc.ta")
     with pytest.raises(BadFile, match="not the file that was kept"):
-        guest.build(silent, home.log("x"), 10)
+        guest.build(Job(silent, home.log("x"), 10))
     assert not guest.path.exists()
     (there / "machine.tar").unlink()
     (step,) = (step for step in work.steps() if step.name == "machine-image")

@@ -18,6 +18,7 @@ from lab.config.settings import LabSpec
 from lab.core import waits
 from lab.core.errors import StackFailed
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.ssh import Remote
 from lab.core.waits import silent
 from lab.host.git_mirrors import IN_MACHINE
@@ -117,7 +118,7 @@ def machine(home: Home, mirror: Path) -> DockerMachine:
     machine = DockerMachine(home, 120)
     machine.up(
         Wanted(
-            image=image.base("trixie", silent, home.log("image"), 900),
+            image=image.base("trixie", Job(silent, home.log("image"), 900)),
             memory=2,
             cpus=0,
             disk=5,
