@@ -135,6 +135,8 @@ def _explain(error: LabError) -> None:
     if os.environ.get(DEBUG):
         traceback.print_exc()
     lines = [f"error: {error.cause}", f"remedy: {error.remedy}"]
+    if error.step:
+        lines.append(f"step: {error.step}")
     if error.log:
         lines.append(f"log: {error.log}")
     print("\n".join([*lines, f"[{error.id}, exit code {error.exit_code}]"]), file=sys.stderr)

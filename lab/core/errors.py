@@ -15,7 +15,8 @@ class LabError(Exception):
     """Base of all errors.
 
     Attributes: ``id`` (stable, kebab-case), ``exit_code``, ``cause`` (one sentence), ``remedy`` (what to type or
-    change), ``log`` (the file that holds the whole story, or None).
+    change), ``log`` (the file that holds the whole story, or None), ``step`` (the title of the step that
+    failed, where one did)
     """
 
     id: ClassVar[str] = "lab-error"
@@ -26,6 +27,7 @@ class LabError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.log = log
+        self.step = ""
 
     def as_dict(self) -> dict[str, object]:
         """The error for programs (``--json``)."""

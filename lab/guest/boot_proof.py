@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ from lab.core import process, waits
 from lab.core.home import cache
 from lab.core.job import Job
 from lab.core.ssh import free_port
+from lab.doctor import kvm
 from lab.guest import configdrive
 
 LAST_LINES = 12
@@ -77,10 +79,16 @@ def booted(image: Path, log: Path, *, memory: int, extra: list[process.Argument]
 
 def accelerator() -> list[process.Argument]:
     """QEMU's words for the processor: KVM where a guest was seen to boot on it, else emulation."""
-    if os.environ.get("TROVE_LAB_PROOF_KVM") == "1":
+    if _kvm_boots():
         return ["-accel", "kvm", "-cpu", "host"]
     # cmpxchg16b corrupts the flags under QEMU 7.2's emulation, and a kernel that finds it uses it
     return ["-accel", "tcg,tb-size=256", "-cpu", "qemu64,-cx16"]
+
+
+@functools.cache
+def _kvm_boots() -> bool:
+    """Whether this user was seen to boot a kernel with KVM; tried once in a process."""
+    return os.access(kvm.DEVICE, os.R_OK | os.W_OK) and bool(kvm.prove().works)
 
 
 def trove_guest(image: Path, job: Job) -> None:

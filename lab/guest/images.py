@@ -11,7 +11,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from lab.build import archive
 from lab.build.content_key import content
 from lab.build.rootfs import digest
 from lab.core.home import cache
@@ -139,7 +138,7 @@ def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = F
     recipe = trove.Recipe(suite, agent, backups)
     return Image(
         "trove-guest",
-        content(recipe.key, Path(archive.__file__)),
+        content(recipe.key, "container"),
         recipe.build_container,
         None,
         DOCKER,
@@ -151,7 +150,7 @@ def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = F
 def container_smoke(suite: str) -> Image:
     """The smoke guest for Nova's Docker driver: busybox with the same script."""
     recipe = smoke.Recipe(suite)
-    key = content(recipe.key, Path(archive.__file__))
+    key = content(recipe.key, "container")
     return Image("smoke", key, recipe.build_container, None, DOCKER, properties=CONTAINER)
 
 

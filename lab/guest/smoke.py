@@ -16,7 +16,8 @@ from lab.build.disk import Disk
 from lab.core import process
 from lab.core.home import KERNELS, cache
 from lab.core.job import Job
-from lab.core.resources import PACKAGE, RESOURCES
+from lab.core.resources import RESOURCES
+from lab.guest.sources import SOURCES
 
 FOLDER = RESOURCES / "images" / "smoke"
 PACKAGES = (
@@ -32,7 +33,6 @@ PACKAGES = (
 SIZE_MIB = 64
 NETWORK_MODULES = ("virtio_net",)
 """Not in the initial RAM disk of ordinary guests, which have udev."""
-CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Hash of all that it is made from."""
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *CODE)
+        return content(json.dumps(asdict(self._rootfs)), *SOURCES)
 
     def build(self, target: Path, job: Job) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""

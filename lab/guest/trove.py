@@ -15,17 +15,17 @@ from lab.build.disk import Disk
 from lab.containers import client
 from lab.core import process
 from lab.core.job import Job
-from lab.core.resources import PACKAGE, RESOURCES
-from lab.guest import agent, backup, datastores
+from lab.core.resources import RESOURCES
+from lab.guest import backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
+from lab.guest.sources import SOURCES
 
 FOLDER = RESOURCES / "images" / "trove-guest"
 PRELOAD = RESOURCES / "images" / "preload.sh"
 SIZE_MIB = 2048
 """The root file system; growpart takes the flavor's disk at first boot."""
 COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true 8250.nr_uarts=1"
-CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init", PRELOAD)
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Recipe:
     def key(self) -> str:
         """Hash of all that it is made from."""
         carried = [d.key for d in self.datastores] + ([backup.key(self.suite)] if self.backups else [])
-        own = (self.agent.commit, Path(agent.__file__)) if self.agent else ()
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *carried, *CODE, *own)
+        own = self.agent.commit if self.agent else ""
+        return content(json.dumps(asdict(self._rootfs)), *carried, own, *SOURCES)
 
     def build(self, target: Path, job: Job) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""

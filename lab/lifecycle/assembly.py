@@ -8,7 +8,6 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab.build.content_key import content
 from lab.cloud import access, glance
 from lab.cloud.trove import Trove
 from lab.config import catalog
@@ -17,7 +16,6 @@ from lab.containers import client, ownership
 from lab.core import waits
 from lab.core.home import Home
 from lab.core.job import Job
-from lab.core.resources import RESOURCES
 from lab.core.ssh import Remote
 from lab.core.steps import Step
 from lab.core.waits import Note
@@ -33,9 +31,6 @@ from lab.lifecycle.smoke_server import Smoke
 from lab.machine import image, providers, warm
 from lab.machine.contract import Machine, Wanted
 from lab.machine.docker import DockerMachine
-
-DEVSTACK_SOURCES = (RESOURCES / "localconf", *sorted((RESOURCES / "novadriver").rglob("docker/*.py")), catalog.FILE)
-"""What decides how stack.sh made a cloud, beside the code of the installer."""
 
 
 class Work:
@@ -199,7 +194,7 @@ class Work:
         made_of = [self.image_tag(), *(key for one in self.guests for key in (one.trove.key, one.smoke.key))]
         if self.spec.installer == "devstack":
             taken = self.kept.key if self.kept else "mirror" * bool(self.spec.mirror)
-            made_of += [self.spec.release, taken, content(*DEVSTACK_SOURCES)]
+            made_of += [self.spec.release, taken]
         return warm.tag(self.home, *made_of)
 
     def _build_machine_image(self, note: Note) -> None:

@@ -23,9 +23,10 @@ from lab.containers import client
 from lab.core.errors import BadFile, MirrorStale
 from lab.core.home import Home
 from lab.core.job import Job
-from lab.core.resources import PACKAGE, RESOURCES
+from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
 from lab.core.waits import Note
+from lab.guest import sources as guest_sources
 from lab.guest.guests import Guests
 from lab.guest.images import Image
 from lab.host import git_mirrors
@@ -33,11 +34,8 @@ from lab.host import git_mirrors
 FOLDER, RECORD, MACHINE = "kept", "kept.json", "machine.tar"
 WHEELS, DEBS, IMAGES = KINDS = ("wheels", "debs", "images")
 SOURCES = (
-    *(RESOURCES / "dockerfiles" / name for name in ("base", "devstack", "mariadb", "postgresql")),
-    RESOURCES / "images",
-    PACKAGE / "build/rootfs.py",
-    *(PACKAGE / f"guest/{name}.py" for name in ("agent", "datastores", "smoke", "trove")),
-    *(PACKAGE / f"build/{name}.py" for name in ("archive", "disk", "initrd")),
+    *(RESOURCES / "dockerfiles" / name for name in ("backup", "base", "devstack", "mariadb", "postgresql")),
+    *guest_sources.SOURCES,
 )
 """What of the project decides how images are made; not what a host adds: its Debian mirror, its authorities."""
 
