@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable
 
+from lab.config import catalog
 from lab.config.plan import Facts
 from lab.config.settings import LabSpec
 from lab.core import process
@@ -14,13 +15,13 @@ from lab.doctor.finding import Finding
 from lab.host import packages
 
 
-def probe(spec: LabSpec | None = None) -> list[Finding]:
+def probe() -> list[Finding]:
     """All findings, in the order of the table; probes run at the same time (the slowest waits 10 s at most)."""
-    wanted = spec or LabSpec()
+    takes = catalog.load().installers["packages"]
     probes: list[Callable[[], Finding | list[Finding]]] = [
         hardware.system,
-        lambda: hardware.memory(wanted.memory),
-        lambda: hardware.disk(wanted.disk),
+        lambda: hardware.memory(takes.memory),
+        lambda: hardware.disk(takes.room, takes.room_why),
         hardware.processors,
         hardware.hardware_virtualisation,
         hardware.capabilities,

@@ -10,7 +10,7 @@ from typing import Any
 from lab import doctor
 from lab.config import plan, settings
 from lab.config.plan import Plan
-from lab.config.settings import LabSpec, Merged
+from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
 from lab.core import state, steps
 from lab.core.errors import LabError, Unsupported
@@ -139,5 +139,6 @@ def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:
 
 
 def _given(merged: Merged) -> dict[str, Any]:
-    """The settings that were given, whatever by."""
-    return {key: value for key, value in settings.to_dict(merged.spec).items() if merged.origins[key] != "default"}
+    """The settings that were given, whatever by, but for those given as "choose"."""
+    values = settings.to_dict(merged.spec).items()
+    return {key: value for key, value in values if merged.origins[key] != "default" and value not in (AUTO, 0)}

@@ -11,6 +11,7 @@ import pytest
 from invoke.main import program
 
 from lab.core import errors
+from tests.golden import same
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -170,5 +171,4 @@ def test_error_texts() -> None:
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
     assert {type(s) for s in samples} >= kinds - {errors.LabError}
     text = "".join(f"[{s.id} {s.exit_code}]\n{s.cause}\n→ {s.remedy}\n\n" for s in samples)
-    golden = ROOT / "tests/goldens/errors.txt"
-    assert text == golden.read_text(), "if the change is meant, write it to tests/goldens/errors.txt"
+    same("errors.txt", text)

@@ -87,8 +87,8 @@ def test_memory_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_disk_thresholds() -> None:
-    assert {f.status for f in hardware.disk(0)} == {"ok"}
-    assert {f.status for f in hardware.disk(10**9)} == {"fail"}
+    assert {f.status for f in hardware.disk(0, "a lab")} == {"ok"}
+    assert {f.status for f in hardware.disk(10**9, "a lab")} == {"fail"}
 
 
 def test_a_probe_that_breaks_is_a_finding_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
