@@ -111,7 +111,7 @@ def image(wanted: Recipe, job: Job) -> str:
     if client.find(made) is None:
         tar = build(wanted, job)
         job.note("importing the root filesystem into Docker")
-        with client.connect(job.seconds) as daemon:
+        with client.connect(job.seconds, job.setting) as daemon:
             daemon.api.import_image_from_file(
                 str(tar), repository=REPOSITORY, tag=wanted.key, changes=[f"LABEL {LABEL}={client.SHARED}"]
             )
@@ -139,7 +139,6 @@ def clear(tree: Path) -> None:
         f"{tree.name} of a killed build to go",
         lambda: process.run(*process.as_root("rm", "-rf", "--one-file-system", tree)).ok,
         seconds=30,
-        setting="--build-timeout",
         every=0.5,
         transient=(CommandFailed,),
     )

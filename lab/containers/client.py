@@ -31,8 +31,11 @@ INSTALL = "./inv up installs and starts one; ./inv doctor says what is missing"
 
 
 @contextlib.contextmanager
-def connect(seconds: float = API_SECONDS) -> Iterator[docker.DockerClient]:
-    """A connection; ``seconds`` bounds one answer. Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed."""
+def connect(seconds: float = API_SECONDS, setting: str = "") -> Iterator[docker.DockerClient]:
+    """A connection; ``seconds`` bounds one answer, and ``setting`` is the flag that raises them.
+
+    Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed.
+    """
     try:
         connection = docker.from_env(timeout=int(seconds))
     except DockerException as error:
@@ -40,7 +43,7 @@ def connect(seconds: float = API_SECONDS) -> Iterator[docker.DockerClient]:
     try:
         yield connection
     except requests.Timeout as error:
-        raise TimedOut("an answer of the Docker engine", seconds, "--build-timeout", str(error)) from error
+        raise TimedOut("an answer of the Docker engine", seconds, setting, str(error)) from error
     except requests.ConnectionError as error:
         raise DockerUnusable(_why(error), INSTALL) from error
     except APIError as error:
@@ -112,7 +115,7 @@ def build(
     tag = content_tag(repository, tar, arguments)
     if find(tag) is not None:
         return tag
-    with connect(job.seconds) as daemon, job.log.open("a", encoding="utf-8") as sink:
+    with connect(job.seconds, job.setting) as daemon, job.log.open("a", encoding="utf-8") as sink:
         stream = daemon.api.build(
             fileobj=io.BytesIO(tar),
             custom_context=True,

@@ -95,7 +95,7 @@ def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
         base = dockers.client.images.get(engine.image)
     except docker.errors.ImageNotFound:
         store = next(one for one in datastores.load(SUITE) if one.name == engine.name)
-        base = dockers.client.images.get(store.build(Job(note, folder() / "image.log", BUILD_SECONDS)))
+        base = dockers.client.images.get(store.build(Job(note, folder() / "image.log", BUILD_SECONDS, "")))
     recipe = [RECIPE, base.id, engine.config, engine.argv, password(), MARIADB_ROWS]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     archive = folder() / f"{engine.name}-{key}.tar"
@@ -112,7 +112,7 @@ def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
         changes = [f"LABEL {LABEL}=density-images", f"USER {UID}:{UID}"]
         changes += [f"ENV {e}" for e in environment]
         changes = [word for change in changes for word in ("--change", change)]
-        process.run("docker", "import", *changes, str(archive), tag, timeout=SECONDS, timeout_setting="bake.SECONDS")
+        process.run("docker", "import", *changes, str(archive), tag, timeout=SECONDS)
     return Baked(engine, tag, archive, known["program"], known["hashes"], environment)
 
 
@@ -165,7 +165,6 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         "the container's address",
         lambda: dockers.address(container),
         seconds=SECONDS,
-        setting="bake.SECONDS",
         fatal=dead,
     )
 
@@ -180,7 +179,6 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         f"{engine.image} to take its data",
         prepared,
         seconds=SECONDS,
-        setting="bake.SECONDS",
         fatal=dead,
         transient=TRANSIENT,
     )

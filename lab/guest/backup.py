@@ -13,7 +13,7 @@ from typing import Any
 from lab.build import rootfs
 from lab.containers import client
 from lab.core import process
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.guest import datastores
@@ -36,7 +36,7 @@ def key(suite: str) -> str:
 
 
 def build(suite: str, job: Job) -> str:
-    """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
+    """Build the image and give its tag. Raises: CommandFailed, CheckFailed, TimedOut."""
     program = _program(job)
     made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), job, program)
     return client.tag(made, REPOSITORY, _version())
@@ -66,12 +66,12 @@ def _program(job: Job) -> dict[str, bytes]:
 
 
 def _mended(program: dict[str, bytes]) -> dict[str, bytes]:
-    """The program with what the recipe replaces in it. Raises: GaveUp, if there is nothing to replace."""
+    """The program with what the recipe replaces in it. Raises: CheckFailed, if there is nothing to replace."""
     mended = dict(program)
     for path, words in _recipe()["replace"].items():
         for old, new in words.items():
             if program.get(path, b"").count(old.encode()) != 1:
-                raise GaveUp("the backup program", f"{path} does not have {old!r} once: look at recipe.toml")
+                raise CheckFailed("the backup program", f"{path} does not have {old!r} once: look at recipe.toml")
             mended[path] = mended[path].replace(old.encode(), new.encode())
     return mended
 

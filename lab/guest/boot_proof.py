@@ -127,7 +127,7 @@ def _await(what: str, probe: Callable[[], bool], boot: Boot, job: Job) -> None:
         what,
         probe,
         seconds=job.seconds,
-        setting="guest_timeout",
+        setting="--guest-timeout",
         every=0.5,
         fatal=boot.ended,
         describe=lambda: (boot.last().splitlines() or ["nothing on the console yet"])[-1][:100],

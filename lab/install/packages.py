@@ -143,7 +143,7 @@ class Packages:
             # not for the units: Nova's begin again and again until the next step has made their users
             lambda: not self._silent_ports(),
             seconds=self.spec.service_timeout,
-            setting="service_timeout",
+            setting="--service-timeout",
             describe=lambda: "silent: " + ", ".join(self._silent_ports()),
             note=note,
             log=self.home.log("services"),

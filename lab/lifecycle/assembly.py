@@ -261,7 +261,7 @@ class Work:
             "Nova to have the guest image",
             self._cached,
             seconds=self.spec.guest_timeout,
-            setting="guest_timeout",
+            setting="--guest-timeout",
             note=note,
         )
 

@@ -12,7 +12,7 @@ from openstack.connection import Connection
 from lab.cloud.trove import Trove
 from lab.config.settings import LabSpec
 from lab.core import waits
-from lab.core.errors import GaveUp, LabError
+from lab.core.errors import CheckFailed, LabError, NotUp
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.state import write_atomically
@@ -73,7 +73,7 @@ class FirstDatabase:
                 f"{known['name']} to come back with its rows",
                 self.answers,
                 seconds=self.spec.database_timeout,
-                setting="database_timeout",
+                setting="--database-timeout",
                 every=2.0,
                 describe=lambda: str(trove.instance(known["id"])["status"]),
                 transient=(openstack.exceptions.SDKException, LabError),
@@ -102,7 +102,7 @@ class FirstDatabase:
             "the restart to begin",
             lambda: trove.instance(instance)["status"] not in {"ACTIVE", "HEALTHY"},
             seconds=10,
-            setting="database_timeout",
+            setting="--database-timeout",
             every=0.5,
         )
         trove.wait_active(instance, seconds=self.spec.database_timeout, note=note)
@@ -110,7 +110,7 @@ class FirstDatabase:
         with sql.session(self.remote, login) as db:
             rows = db.execute("SELECT id, token FROM proof ORDER BY id")
         if rows != [(number, f"{token}-{number}") for number in range(ROWS)]:
-            raise GaveUp("the rows that were written before the restart", f"{len(rows)} other rows came back")
+            raise CheckFailed("the rows that were written before the restart", f"{len(rows)} other rows came back")
         self.home.state[self._key] = {**known, "proven": True}
         self._client_file(login)
 
@@ -125,7 +125,10 @@ class FirstDatabase:
         if instance is None:
             version = trove.newest(self.spec.datastore)
             if version is None:
-                raise GaveUp("the database", f"Trove has no datastore {self.spec.datastore!r}")
+                raise NotUp(
+                    f"Trove has no datastore {self.spec.datastore!r}.",
+                    f"./inv up --name={self.home.name} registers it.",
+                )
             instance = trove.create(
                 name,
                 flavor=self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id,
@@ -155,7 +158,7 @@ class FirstDatabase:
             f"SQL from {login.address}",
             probe,
             seconds=120,
-            setting="database_timeout",
+            setting="--database-timeout",
             transient=(*sql.ERRORS, openstack.exceptions.SDKException),
             note=note,
         )

@@ -36,7 +36,7 @@ class VirtualMachine:
     def up(self, wanted: Wanted, note: Note) -> None:
         """See Machine.up; the box is made of the Docker image ``wanted.image``, once per content."""
         if self.status() == "absent":
-            disk = box.build(wanted.image, Job(note, self._home.log("box"), BUILD_SECONDS))
+            disk = box.build(wanted.image, Job(note, self._home.log("box"), BUILD_SECONDS, ""))
             name = f"{BOXES}{disk.stem}"
             note("giving Vagrant the box")
             self._vagrant.add_box(name, box.package(disk, self._provider))
@@ -121,5 +121,7 @@ class VirtualMachine:
         self._home.state["machine.address"] = [host, port]
         keys.know(self._home, host, port, keys.pair(self._home, "host_ed25519").public)
         remote = Remote(self.address())
-        waits.until("SSH on the machine", remote.answers, seconds=self._seconds, setting="machine_timeout", note=note)
+        waits.until(
+            "SSH on the machine", remote.answers, seconds=self._seconds, setting="--machine-timeout", note=note
+        )
         remote.close()

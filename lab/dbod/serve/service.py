@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 
-from lab.core.errors import GaveUp, LabError, Missing, NoSuch
+from lab.core.errors import LabError, Missing, NoSuch, NotUp, OperationFailed
 from lab.core.waits import Note
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
@@ -84,7 +84,10 @@ class Service:
         self.refresh()
         if name not in self.known.names():
             if self.trouble:
-                raise GaveUp(self.provider.name, self.trouble)
+                raise NotUp(
+                    f"Provider {self.provider.name} cannot be asked: {self.trouble}",
+                    "./inv dbod-serve's own output says more.",
+                )
             raise NoSuch.instance(name, self.known.names())
 
     def facts(self) -> list[Facts]:
@@ -154,7 +157,7 @@ class Service:
             raise
         except Exception as fault:  # drivers have many; none of them may end the thread that looks
             what = f"{request.operation} {request.instance}".strip()
-            raise GaveUp(what, f"{type(fault).__name__}: {str(fault)[:300]}") from fault
+            raise OperationFailed(what, fault) from fault
         if result.error:
             raise result.error
         return result.value

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from lab.core import waits
-from lab.core.errors import GaveUp, Interrupted, LabError
+from lab.core.errors import Interrupted, LabError, OperationFailed
 from lab.dbod import jobs
 from lab.dbod.contract import Outcome, Provider
 from lab.dbod.serve.queue import JobState, Queue, QueuedJob
@@ -134,7 +134,7 @@ class Workers:
         except LabError as refused:
             outcome, why, error = Outcome.FAILED, refused.cause, refused
         except Exception as fault:  # noqa: BLE001  # a fault in one job must not end the others' worker
-            error = GaveUp(str(job.operation), f"{type(fault).__name__}: {str(fault)[:300]}")
+            error = OperationFailed(str(job.operation), fault)
             outcome, why = Outcome.FAILED, error.cause
         if error:
             self._queue.note(job.id, f"{error.cause} {error.remedy}")

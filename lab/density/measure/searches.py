@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from lab.core import raw_rows
-from lab.core.errors import DiskFull, GaveUp, Interrupted, LabError
+from lab.core.errors import CheckFailed, DiskFull, Interrupted, LabError
 from lab.density import arm_names
 from lab.density.analysis import summary
 from lab.density.analysis.summary import CACHE
@@ -159,7 +159,7 @@ def at_objective(stage: Stage) -> None:
         if not objective and "worst_p95_upper" in solo:
             objective = max(2 * solo["worst_p95_upper"], solo["worst_p95_upper"] + 5)
         if not objective:
-            raise GaveUp("the solo database's latency", str(solo.get("why")))
+            raise CheckFailed("the solo database's latency", str(solo.get("why")))
         found = knee.find(lambda n, phase: loaded.window(n, phase, objective)[0], first=4, limit=loaded.limit)
         stage.row(
             "knee", n=found.n, confirmed=found.confirmed, capped=found.capped, objective_ms=objective,

@@ -14,7 +14,7 @@ import pytest
 
 from lab.build import disk, initrd
 from lab.build.content_key import content
-from lab.core.errors import BadFile, CommandFailed, GaveUp
+from lab.core.errors import BadFile, CheckFailed, CommandFailed
 from lab.core.job import Job
 from lab.guest import backup, configdrive, datastores
 from lab.guest.images import Image
@@ -192,7 +192,7 @@ def test_the_backup_program_is_mended_where_it_must_be() -> None:
     (path, words), *_ = backup._recipe()["replace"].items()
     mended = backup._mended({path: " ".join(words).encode(), "backup/main.py": b"same"})
     assert mended == {path: " ".join(words.values()).encode(), "backup/main.py": b"same"}
-    with pytest.raises(GaveUp, match="does not have"):
+    with pytest.raises(CheckFailed, match="does not have"):
         backup._mended({path: b"another release"})
 
 

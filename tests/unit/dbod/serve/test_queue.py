@@ -405,7 +405,7 @@ def test_a_provider_that_cannot_say_makes_states_unknown(tmp_path: Path) -> None
     service.beat(T + LOOK)
     assert service.fact("a")["state"] == "UNKNOWN"
     assert "no engine listens" in service.trouble
-    with pytest.raises(errors.GaveUp):
+    with pytest.raises(errors.NotUp):
         service.need("nobody")
     service.provider = TinyHost(tmp_path)
     service.beat(T + 2 * LOOK)
