@@ -19,9 +19,9 @@ from lab.core.progress import Progress
 from lab.core.run_log import RUN
 from lab.core.steps import Step
 from lab.host import packages
-from lab.install.devstack import installer
-from lab.lifecycle import manifest
-from lab.lifecycle.assembly import Work
+from lab.install import table
+from lab.lifecycle import assembly, manifest
+from lab.lifecycle.lab import Lab
 from lab.machine import providers
 
 FIXED = ("provider", "distro", "release", "installer", "hypervisor", "beside", "memory", "cpus", "disk", "mirror")
@@ -43,12 +43,12 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
         try:
             # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
             steps.run([_host(home, merged.spec)], home.state, progress, again)
-            work = Work(home, _decided(home, merged))
-            home.state["spec"] = settings.to_dict(work.spec)
-            if work.agent:
-                home.state["agent.commit"] = work.agent.commit
-            home.state["kept"] = work.kept.key if work.kept else ""
-            steps.run(work.steps(), home.state, progress, again)
+            lab = Lab(home, _decided(home, merged))
+            settled = lab.installer.settled
+            home.state["spec"] = settings.to_dict(lab.spec)
+            for fact, value in settled.items():
+                home.state[fact] = value
+            steps.run(assembly.steps(lab), home.state, progress, again)
         except LabError as error:
             if new and "spec" not in home.state and not _tells_more(error):
                 RUN.forget()
@@ -56,12 +56,12 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
             raise
         finally:
             progress.close()
-        written = manifest.write(home, work.spec, work.made_of(), work.remote)
+        written = manifest.write(home, lab.spec, assembly.made_of(lab), lab.remote)
         return {
             "name": home.name,
             "steps": [{"name": name, **record} for name, record in home.state.steps.items()],
             "clouds_yaml": str(home.clouds_yaml),
-            "connect": work.connect(),
+            "connect": assembly.connect(lab),
             "differences": manifest.differences(recorded, manifest.read(written)) if recorded else [],
         }
 
@@ -79,7 +79,7 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
         "install": packages.install_command(lacking) if lacking else "",
         "steps": [
             {"name": step.name, "title": step.title, "would": "check" if there else "run"}
-            for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
+            for step in [_host(home, decided.spec), *assembly.steps(Lab(home, decided.spec))]
         ],
     }
 
@@ -109,7 +109,7 @@ def _host(home: Home, spec: LabSpec) -> Step:
 
 def _needs(spec: LabSpec) -> tuple[str, ...]:
     parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
-    return (*parts, "devstack") if spec.installer == "devstack" else parts
+    return (*parts, *(table.KINDS[spec.installer].tools if spec.installer in table.KINDS else ()))
 
 
 def _planned(home: Home, merged: Merged) -> Plan:
@@ -117,8 +117,7 @@ def _planned(home: Home, merged: Merged) -> Plan:
     recorded = home.state.get("spec")
     if not recorded:
         decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
-        if decided.spec.installer == "devstack":
-            installer.check(decided.spec)
+        table.KINDS[decided.spec.installer].check(decided.spec)
         return decided
     where = "the lab's state"
     before = settings.to_dict(settings.from_dict(recorded, where))

@@ -26,11 +26,13 @@ class Layer:
 BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
 
 
-def layer(installer: str, hypervisor: str) -> Layer:
-    """What an installer wants on the base: OpenStack's packages, or what stack.sh would install with apt."""
-    if installer == "devstack":
-        return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
-    return Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
+PACKAGES = Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
+"""OpenStack's packages."""
+
+
+def devstack(hypervisor: str) -> Layer:
+    """What stack.sh would install with apt for a hypervisor."""
+    return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
 
 
 def base_tag(suite: str) -> str:

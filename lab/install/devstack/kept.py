@@ -25,7 +25,6 @@ from lab.core.home import Home
 from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
-from lab.core.waits import Note
 from lab.guest import sources as guest_sources
 from lab.guest.guests import Guests
 from lab.guest.images import Image
@@ -59,10 +58,10 @@ class Kept:
         """Where the machine sees it."""
         return f"{git_mirrors.IN_MACHINE}/{FOLDER}/{self.folder.name}"
 
-    def load(self, note: Note, seconds: float) -> None:
+    def load(self, job: Job) -> None:
         """Give Docker the machine's image. Raises: BadFile, CommandFailed, DiskFull, TimedOut."""
-        note("giving Docker the mirror's image")
-        client.load(self._file(MACHINE), seconds)
+        job.note("giving Docker the mirror's image")
+        client.load(self._file(MACHINE), job.seconds)
 
     def instead_of(self, built: Guests) -> Guests:
         """The guests' images that are taken from here instead of being ``built``."""

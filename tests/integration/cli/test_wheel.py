@@ -19,8 +19,8 @@ from lab.config.settings import LabSpec
 from lab.guest import images
 from lab.machine import image
 for hypervisor in ("docker", "qemu"):
-    print(image.machine_tag("trixie", image.layer("packages", hypervisor)))
-    print(image.machine_tag("trixie", image.layer("devstack", hypervisor)))
+    print(image.machine_tag("trixie", image.devstack(hypervisor)))
+print(image.machine_tag("trixie", image.PACKAGES))
 print(images.guest("trixie").key)
 from lab.install import render
 from lab.core.secrets import Secrets
