@@ -54,7 +54,7 @@ def main() -> None:
     flags = ["--installer=devstack", "--no-database", "--no-warm", *sys.argv[1:]]
     given = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
     merged = settings.load({**given, "name": NAME, "installer": "devstack", "warm": False}, ROOT)
-    spec = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec)).spec
+    spec = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install)).spec
     inv("destroy", f"--name={NAME}", "--keep-cache")
     lab_of(spec, IMAGES)
     sys.argv[1:] = flags

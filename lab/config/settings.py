@@ -68,6 +68,7 @@ class LabSpec:
     database_timeout: int = _setting(1800, "how long an instance may take to be ACTIVE", low=1)
 
 
+DEFAULTS = LabSpec()
 FIELDS = {f.name.rstrip("_"): f for f in fields(LabSpec)}
 """Setting to field: ``with``, which Python keeps for itself, is the field ``with_``."""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import catalog
-from lab.config.settings import LabSpec
 from lab.core import process
 from lab.core.home import Home
 from lab.core.job import Job
@@ -40,11 +39,13 @@ class Agent:
         job.as_root("chroot", root, "python3", "-m", "compileall", "-q", f"/{PACKAGE}")
 
 
-def of(home: Home, spec: LabSpec) -> Agent:
-    """The agent of the control plane's release; which commit that is was settled when the lab was first made.
+def of(home: Home, release: str, mirror: str) -> Agent:
+    """The agent of the control plane's ``release``, from the folder ``mirror`` or, if empty, OpenStack's git.
+
+    Which commit that is was settled when the lab was first made.
 
     Raises: GitUnreachable.
     """
-    ref = catalog.load().release(spec.release).trove.ref
-    source = f"{spec.mirror or GIT_BASE}/openstack/trove"
+    ref = catalog.load().release(release).trove.ref
+    source = f"{mirror or GIT_BASE}/openstack/trove"
     return Agent(source, ref, home.state.get("agent.commit") or git_mirrors.head(source, ref))

@@ -13,7 +13,8 @@ def steps(lab: Lab) -> list[Step]:
     """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
     machine, cloud = MachineSteps(lab), CloudSteps(lab)
     installed = lab.installer.steps("machine")
-    images = [step for one in lab.guests for step in one.made(lab.home, lab.spec)]
+    limits = lab.spec.build_timeout, lab.spec.guest_timeout
+    images = [step for one in lab.guests for step in one.steps(lab.home.log, *limits)]
     made = [
         machine.image(),
         *images,

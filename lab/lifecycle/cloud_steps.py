@@ -33,7 +33,8 @@ class CloudSteps:
 
         def smoke() -> Smoke:
             lab, image = self._lab, f"{one.smoke.name}{one.suffix}"
-            return Smoke(lab.home, lab.spec, lab.cloud("demo"), lab.remote, lab.installer.outbound, image)
+            seconds = lab.spec.guest_timeout
+            return Smoke(lab.home, seconds, lab.cloud("demo"), lab.remote, lab.installer.outbound, image)
 
         return Step(
             f"smoke{one.suffix}",

@@ -69,7 +69,9 @@ class Lab:
     @property
     def database(self) -> FirstDatabase:
         """The first database."""
-        return FirstDatabase(self.home, self.spec, self.cloud("demo"), self.remote)
+        return FirstDatabase(
+            self.home, self.spec.datastore, self.spec.database_timeout, self.cloud("demo"), self.remote
+        )
 
     def _gone(self) -> str | None:
         status = self.machine.status()

@@ -16,7 +16,6 @@ from typing import Any
 import openstack.exceptions
 from openstack.connection import Connection
 
-from lab.config.settings import LabSpec
 from lab.core import waits
 from lab.core.errors import CheckFailed
 from lab.core.home import Home
@@ -39,7 +38,7 @@ class Smoke:
     """
 
     home: Home
-    spec: LabSpec
+    seconds: float
     demo: Connection
     remote: Remote
     outbound: str
@@ -97,7 +96,7 @@ class Smoke:
         return waits.until(
             "the smoke guest's report on its console",
             probe,
-            seconds=self.spec.guest_timeout,
+            seconds=self.seconds,
             setting="--guest-timeout",
             fatal=lambda: f"Nova says ERROR: {seen['fault']}" if seen.get("status") == "ERROR" else None,
             transient=(openstack.exceptions.SDKException,),

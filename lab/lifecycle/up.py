@@ -116,7 +116,7 @@ def _planned(home: Home, merged: Merged) -> Plan:
     """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported."""
     recorded = home.state.get("spec")
     if not recorded:
-        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
+        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install))
         table.KINDS[decided.spec.installer].check(decided.spec)
         return decided
     where = "the lab's state"

@@ -65,7 +65,7 @@ class DevStack:
     @cached_property
     def agent(self) -> Agent:
         """See Installer.agent. Raises: GitUnreachable."""
-        return agent.of(self.ground.home, self.ground.spec)
+        return agent.of(self.ground.home, self.ground.spec.release, self.ground.spec.mirror)
 
     @property
     def settled(self) -> Mapping[str, str]:

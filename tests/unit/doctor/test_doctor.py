@@ -113,16 +113,15 @@ def test_every_finding_that_asks_for_something_says_what(monkeypatch: pytest.Mon
 
 
 def test_without_docker_the_plan_hears_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab.config.settings import LabSpec
     from lab.containers import client
     from lab.host import packages
 
     monkeypatch.setattr(client, "usable", lambda: DockerUnusable("nobody", "").cause)
     monkeypatch.setattr(packages, "may_install", lambda: False)
-    usable, why = doctor.facts(LabSpec()).docker
+    usable, why = doctor.facts().docker
     assert not usable
     assert "no right to install" in why
-    usable, why = doctor.facts(LabSpec(install=False)).docker
+    usable, why = doctor.facts(install=False).docker
     assert usable
     assert "--no-install" in why
 

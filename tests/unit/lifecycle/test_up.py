@@ -24,7 +24,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., obje
     monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: [])
     monkeypatch.setattr("lab.lifecycle.up.client.usable", lambda: None)
     monkeypatch.setattr(
-        "lab.lifecycle.up.doctor.facts", lambda spec: Facts(docker=YES, libvirt=NO, virtualbox=NO, kvm=NO)
+        "lab.lifecycle.up.doctor.facts", lambda install: Facts(docker=YES, libvirt=NO, virtualbox=NO, kvm=NO)
     )
 
     def run(**flags: str) -> object:
