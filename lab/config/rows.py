@@ -197,10 +197,15 @@ class Trap:
 
 @dataclass(frozen=True)
 class Proven:
-    """How a combination was proven, where it is more than DevStack's parser (or less)."""
+    """How a combination was proven, where it is more than DevStack's parser (or less).
+
+    An empty field stands for all; ``note`` says what was seen and what was not.
+    """
 
     installer: str
     release: str
     distro: str
     how: Proof
     note: str
+    provider: str = ""
+    hypervisor: str = ""
