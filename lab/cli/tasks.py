@@ -198,8 +198,13 @@ def lock(c: Context, upgrade: bool = False) -> None:
 
 
 @invocation.task
-def test(c: Context, all: bool = False, unit: bool = False, only: str = "") -> None:
-    """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k)."""
+def test(
+    c: Context, all: bool = False, unit: bool = False, tier: str = "", only: str = "", coverage: bool = False
+) -> None:
+    """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k).
+
+    --tier: lint, unit, integration or e2e alone; --coverage: how much of lab/ they run, by line and branch.
+    """
     from lab.cli import show, test_run
 
-    test_run.run(everything=all, unit=unit, only=only, note=show.note)
+    test_run.run(everything=all, unit=unit, tier=tier, only=only, coverage=coverage, note=show.note)

@@ -1,12 +1,13 @@
-"""README's test command: pytest with the markers that were asked for, and what the real-machine tests need."""
+"""README's test command: pytest with what was asked for, and what the tests need."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from lab.cli import lock
 from lab.core import process
-from lab.core.errors import CommandFailed, MissingTools
+from lab.core.errors import BadValue, CommandFailed, MissingTools
 from lab.core.home import cache
 from lab.core.resources import RESOURCES
 from lab.core.waits import Note
@@ -15,19 +16,30 @@ from lab.machine.providers import NEEDS
 
 USUAL = "not density and not tempest and not beside"
 """What runs without being named."""
+TIERS: Mapping[str, str] = {
+    "lint": "lint",
+    "unit": "not lint and not integration and not e2e",
+    "integration": "integration",
+    "e2e": "e2e",
+}
+"""Tier to pytest's expression; the first two need neither network nor Docker, and run on all processors."""
+OFFLINE = ("lint", "unit")
 
 
-def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
+def run(*, everything: bool, unit: bool, tier: str, only: str, coverage: bool, note: Note) -> None:
     """Become pytest.
 
-    Raises: Unsupported (an installed package has no tests), MissingTools (what the real-machine tests need cannot be
-    installed here), CommandFailed.
+    Raises: BadValue (no such tier), Unsupported (an installed package has no tests), MissingTools (what the
+    real-machine tests need cannot be installed here), CommandFailed.
     """
+    if tier and tier not in TIERS:
+        raise BadValue("tier", tier, "one of " + ", ".join(TIERS), "flag")
     lock.refuse_installed("tests")
     log = cache() / "tests.log"
     lock.install(lock.DEVELOPER, note, log)
     packages.ensure({"lint"}, note, log)
-    if not unit:
+    offline = (unit or tier in OFFLINE) and not only
+    if not offline:
         packages.ensure((*NEEDS["docker"], "tests"), note, log)
         try:
             packages.ensure({"browser"}, note, log)
@@ -38,8 +50,14 @@ def run(*, everything: bool, unit: bool, only: str, note: Note) -> None:
     words = [sys.executable, "-m", "pytest", "--rootdir", str(RESOURCES), *folders]
     if only:
         words += ["-k", only]
+    elif tier:
+        words += ["-m", f"({TIERS[tier]}) and {USUAL}"]
     elif unit:
         words += ["-m", f"not integration and not e2e and {USUAL}"]
     else:
         words += ["-m", USUAL if everything else f"not e2e and {USUAL}"]
+    if offline:
+        words.append("--numprocesses=auto")
+    if coverage:
+        words += ["--cov", "--cov-report=term"]
     process.replace(*words)

@@ -50,7 +50,7 @@ def _value(kind: Any, value: object, where: str) -> Any:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return _mapping(arguments[1], value, where)
     if dataclasses.is_dataclass(kind):
-        return build(typing.cast(type[Any], kind), value, where)
+        return build(typing.cast("type[Any]", kind), value, where)
     if type(value) is not kind:
         raise SchemaError(f"{where} is {value!r}, not of type {kind.__name__}")
     return value

@@ -135,7 +135,7 @@ def build(
             sink.write(text)
             last = [*last, *text.splitlines()][-LAST_LINES:]
             if text.startswith("Step "):
-                job.note(text.split("\n")[0][:100])
+                job.note(text.split("\n", maxsplit=1)[0][:100])
             if "error" in event:
                 if "no space left on device" in "\n".join(last).lower():
                     raise DiskFull("Docker's storage")

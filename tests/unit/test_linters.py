@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.lint
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "lab/install/templates"
 MOST_LINES = 300

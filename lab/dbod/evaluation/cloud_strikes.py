@@ -30,7 +30,7 @@ FILESYSTEM = {"mariadb": "/var/lib/mysql", "postgresql": "/var/lib/postgresql"}
 
 
 def _access(trial: Trial) -> Access:
-    return cast(CloudHost, trial.provider).access
+    return cast("CloudHost", trial.provider).access
 
 
 def _admin(trial: Trial) -> Connection:
@@ -123,7 +123,7 @@ def disk_full(trial: Trial, watch: Watch) -> Iterator[None]:
 def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     """SIGKILL when Nova has begun with a second instance; the task manager's unit starts it again."""
     access = _access(trial)
-    made = cast(CloudHost, trial.provider).ask(
+    made = cast("CloudHost", trial.provider).ask(
         Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other
     )
     try:

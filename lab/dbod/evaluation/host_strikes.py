@@ -30,7 +30,7 @@ done
 
 
 def _host(trial: Trial) -> DockerHost:
-    return cast(DockerHost, trial.provider)
+    return cast("DockerHost", trial.provider)
 
 
 @contextlib.contextmanager

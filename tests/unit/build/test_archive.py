@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -17,9 +18,9 @@ def test_it_is_what_docker_load_reads(tmp_path: Path) -> None:
     target = tmp_path / "image.tar"
     archive.write(tree, target, volumes=["/var/lib/docker"], job=Job(print, tmp_path / "log", 60))
     with tarfile.open(target) as image:
-        (entry,) = json.load(image.extractfile("manifest.json") or exit())
-        config = json.load(image.extractfile(entry["Config"]) or exit())
-        layer = (image.extractfile(entry["Layers"][0]) or exit()).read()
+        (entry,) = json.load(image.extractfile("manifest.json") or sys.exit())
+        config = json.load(image.extractfile(entry["Config"]) or sys.exit())
+        layer = (image.extractfile(entry["Layers"][0]) or sys.exit()).read()
     assert config["config"] == {"Cmd": ["/sbin/init"], "Volumes": {"/var/lib/docker": {}}}
     assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(layer).hexdigest()]
     (tmp_path / "layer.tar").write_bytes(layer)

@@ -431,7 +431,7 @@ def test_an_older_answer_never_replaces_a_newer_one(tmp_path: Path) -> None:
 
         class Slow(TinyHost):
             @property
-            def does(self, operation: Operation = operation) -> dict[Operation, Any]:
+            def does(self, operation: Operation = operation) -> dict[Operation, Any]:  # noqa: PLR0206
                 return {**super().does, operation: stops_meanwhile(operation)}
 
         service.queue.accept(Request(Op.START, "a"), "t")
