@@ -41,7 +41,7 @@ def test_slopes_residuals_and_ratios_are_what_was_put_in(run: Any) -> None:
     memory = {r.top: r for r in told.ratios if r.what.startswith("memory")}
     assert memory["vm"].estimate.point == pytest.approx(450 / 80, rel=0.02)
     assert memory["vm"].estimate.low < 450 / 80 < memory["vm"].estimate.high
-    assert memory["vm"].estimate.how == "bca95"
+    assert memory["vm"].estimate.how == "t95"
     assert not memory["vm"].emulated
     assert all(r.emulated for r in told.ratios if r.what.startswith("idle") and r.top in run.machines)
 
@@ -79,7 +79,7 @@ def test_the_same_rows_give_the_same_report(folder: Path) -> None:
 def test_few_blocks_are_called_a_range(density_run: Callable[[int], Any]) -> None:
     page = density.report(density_run(2).folder).read_text()
     assert "ranges, not confidence intervals" in page
-    assert "95 % BCa" not in page
+    assert "95 % t" not in page
 
 
 def test_a_folder_without_a_finished_ladder_is_refused(density_run: Callable[[int], Any]) -> None:
