@@ -13,7 +13,6 @@ from lab.density.arms.base import Arm
 from lab.density.bake import password
 from lab.density.host import ksm, procfs, surroundings
 from lab.density.host.cgroup import Budget
-from lab.density.load import generators
 from lab.density.measure.profile import Profile
 from lab.density.measure.stage import Stage
 
@@ -109,10 +108,7 @@ def _idle(stage: Stage, arm: Arm, level: int) -> None:
 
 def _worked(stage: Stage, arm: Arm, budget: Budget, level: int) -> None:
     """What a short load leaves in memory (clones diverge, pages that were merged are written)."""
-    folder = stage.bench.ground.journal.folder / "load"
-    window = generators.window(
-        stage.baked.engine, arm.places(), password(), folder, rate=LOAD_RATE, seconds=LOAD_SECONDS
-    )
+    told = stage.load(arm.places(), level, 0, seconds=LOAD_SECONDS, rate=LOAD_RATE)
     settled = stage.settle(arm)
     surroundings.drop_caches()
-    _memory(stage, arm, budget, level, "worked", settled=settled, load=window.summary())
+    _memory(stage, arm, budget, level, "worked", settled=settled, load=told)

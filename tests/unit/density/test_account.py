@@ -68,7 +68,7 @@ def proc(tmp_path: Path) -> Path:
     ]
     (one / "stat").write_text(f"7 (qemu (x) y) {' '.join(fields)}\n")
     (tmp_path / "stat").write_text("cpu  100 0 50 800 50 0 0 40 0 0\ncpu0 100 0 50 800 50 0 0 40 0 0\n")
-    (tmp_path / "vmstat").write_text("pswpin 3\npswpout 4\npgfault 9\n")
+    (tmp_path / "vmstat").write_text("pgpgin 8\npgpgout 16\npswpin 3\npswpout 4\npgfault 9\n")
     (tmp_path / "pressure").mkdir()
     (tmp_path / "pressure" / "memory").write_text("some avg10=0.00 total=9\nfull avg10=0.00 avg60=0 total=2500000\n")
     return tmp_path
@@ -96,6 +96,7 @@ def test_times_and_counters(proc: Path) -> None:
     assert procfs.started(7, proc) == "4242"
     assert procfs.started(8, proc) is None
     assert procfs.swapped_pages(proc) == 7
+    assert procfs.disk_bytes(proc) == (8 * 1024, 16 * 1024)
     assert procfs.pressure_full(proc) == 2.5
     cpu = procfs.cpu(proc)
     assert (cpu.busy, cpu.steal, cpu.total) == pytest.approx(tuple(v / procfs.TICKS for v in (150, 40, 1040)))

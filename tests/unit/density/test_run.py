@@ -14,7 +14,8 @@ from unittest import mock
 import pytest
 
 from lab.core import raw_rows
-from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabError, Unsupported
+from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabBusy, LabError, Unsupported
+from lab.core.progress import Events
 from lab.density.arms.base import Ground
 from lab.density.host import journal, mergeable, procfs
 from lab.density.host.clock import Clock, OutOfTime
@@ -43,6 +44,7 @@ def spec(**changes: object) -> Spec:
         ({"budget": "1MiB"}, BadValue, "1MiB"),
         ({"budget": "much"}, BadValue, "much"),
         ({"objective_ms": -1}, BadValue, "-1"),
+        ({"objective_ms": 0}, BadValue, "0"),
         ({"answer_seconds": 0}, BadValue, "answer-seconds"),
     ],
 )
@@ -169,6 +171,9 @@ def test_full_has_what_a_full_run_promises() -> None:
     assert FULL.blocks >= 10
     assert len(FULL.levels) >= 6
     assert len(FULL.machine_levels) >= 6
+    assert FULL.knee_blocks >= 5
+    assert FULL.noise_blocks >= 5
+    assert FULL.window_seconds >= 60
     assert QUICK.minutes <= 15
     assert FULL.minutes <= 60
 
@@ -195,6 +200,23 @@ def test_a_folder_without_rows_and_a_spoiled_one_are_told_apart(tmp_path: Path) 
     (tmp_path / raw_rows.FILE).write_text('no row\n{"kind": "x"}\n')
     with pytest.raises(BadFile, match="line 1"):
         raw_rows.read(tmp_path)
+
+
+def test_a_changed_checkout_is_not_measured_unless_it_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> None:
+        raise LabBusy("density", "the test")
+
+    monkeypatch.setattr(bench, "commit", lambda: "0123abcd-dirty")
+    monkeypatch.setattr(bench.bake, "alone", busy)
+    with pytest.raises(Unsupported, match="in no commit"):
+        bench.bench(spec(), tmp_path, Events())
+    with pytest.raises(LabBusy):
+        bench.bench(spec(), tmp_path, Events(), allow_dirty=True)
+    monkeypatch.setattr(bench, "commit", lambda: "0123abcd")
+    with pytest.raises(LabBusy):
+        bench.bench(spec(), tmp_path, Events())
 
 
 def test_another_runs_folder_is_not_continued(tmp_path: Path) -> None:
