@@ -13,7 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lab.core import raw_rows, run_manifest
 from lab.core.errors import BadFile
 from lab.core.state import write_atomically
-from lab.density.analysis import summary
+from lab.density import protocol
+from lab.density.analysis import figures, summary
 from lab.density.analysis.stats import Estimate
 from lab.density.analysis.summary import Arm, Summary
 from lab.density.measure import bench, fleet, profile
@@ -53,7 +54,7 @@ def report(folder: Path) -> Path:
     hosts = {engine: _hosts(engine, told) for engine in engines}
     for engine in engines:
         plots.all(engine, told, raw_rows.finished(raw), hosts[engine])
-    write_atomically(folder / "summary.json", json.dumps(summary.as_dict(told), indent=1))
+    write_atomically(folder / "summary.json", json.dumps(figures.as_dict(told), indent=1))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -75,6 +76,7 @@ def report(folder: Path) -> Path:
         trials=sum(a.trials for a in told.arms.values()),
         scheduled=len(wanted),
         undone=len(wanted - ended),
+        limit=protocol.UNEXPLAINED,
         loud=sum(a.loud for a in told.arms.values()),
         failed=[(a, why) for a in told.arms.values() for why in a.failed],
         emulated=any(a.emulated for a in told.arms.values()),

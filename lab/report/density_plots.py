@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lab.core.raw_rows import Row, of
+from lab.core.raw_rows import Row
 from lab.density import arm_names
 from lab.density.analysis import stats
 from lab.density.analysis.summary import APART, CACHE, CLOUD, Arm, Ratio, Summary
@@ -101,9 +101,9 @@ class DensityPlots(Plots):
         seen: set[str] = set()
         for y, arm in enumerate(reversed(arms)):
             left = 0.0
-            slope, residual = arm.slope, arm.residual
+            slope, unexplained = arm.slope, arm.unexplained
             assert slope is not None
-            assert residual is not None
+            assert unexplained is not None
             parts = [(name, *PARTS[name], size) for name, size in _split(arm).items()]
             order = list(PARTS)
             parts.sort(key=lambda p: order.index(p[0]))
@@ -122,7 +122,8 @@ class DensityPlots(Plots):
                               height=0.62, label=None if name in seen else text)  # fmt: skip
                     seen.add(name)
                     left += max(0.0, size) / MIB
-            axes.text(left, y, f"  {slope.point / MIB:.0f} MiB, residual {residual.point:+.1%}", va="center")
+            said = f"unexplained {unexplained.point:+.1%} (worst block {arm.worst:+.1%})"
+            axes.text(left, y, f"  {slope.point / MIB:.0f} MiB, {said}", va="center")
         axes.set_yticks(range(len(arms)), [a.arm for a in reversed(arms)])
         axes.set(xlabel="MiB of host memory for one more database", xlim=(0, axes.get_xlim()[1] * 1.35))
         axes.grid(visible=False, axis="y")
@@ -135,7 +136,7 @@ class DensityPlots(Plots):
         self._save(f"account-{engine}", figure, ("arm", "part", "bytes"), table)
 
     def _latency(self, engine: str, arms: list[Arm], rows: list[Row]) -> None:
-        found = [(a, [r for r in of(rows, "load", engine=engine, arm=a.arm) if "worst_p95_upper" in r]) for a in arms]
+        found = [(a, [r for r in a.loads if "worst_p95_upper" in r]) for a in arms]
         found = [(a, loads) for a, loads in found if loads]
         if not found:
             return

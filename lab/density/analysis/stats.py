@@ -15,10 +15,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import stats as scipy_stats
 
-CONFIDENCE = 0.95
-ENOUGH = 5
-"""With fewer blocks an interval would promise more than it holds: the range is given instead."""
-ENOUGH_RUNS = 3
+from lab.density.protocol import BLOCKS, CONFIDENCE, RUNS
+
 RESAMPLES = 1999
 
 
@@ -63,14 +61,14 @@ def mean(values: Sequence[float]) -> Estimate:
 
     Of 5 or 10 skewed blocks it covers the truth in 93 to 97 % of runs (test_stats); BCa did so in 80 and 86 %.
     """
-    return _mean(values, ENOUGH, "t95")
+    return _mean(values, BLOCKS, "t95")
 
 
 def over_runs(runs: Sequence[Sequence[float]]) -> Estimate:
     """The mean of several runs' means, with a t interval over runs; of one run its own. Raises: ValueError."""
     if len(runs) == 1:
         return mean(runs[0])
-    return _mean([mean(blocks).point for blocks in runs], ENOUGH_RUNS, "t95-runs")
+    return _mean([mean(blocks).point for blocks in runs], RUNS, "t95-runs")
 
 
 def ratio(top: Sequence[float], bottom: Sequence[float]) -> Estimate:

@@ -28,14 +28,13 @@ from lab.core.errors import TimedOut
 from lab.core.state import write_atomically
 from lab.density.analysis import stats
 from lab.density.engine import USER, Engine, Place
+from lab.density.protocol import CHANCE
 
 CLIENTS = 2
 WARM_SECONDS = 3
 GRACE_SECONDS = 45.0
 LIMIT_MS = 1000
 """A transaction that is not begun within a second of its time is skipped and counted (pgbench -L)."""
-CHANCE = 1e-4
-"""Fewer transactions than Poisson arrivals give this rarely are missing, and not chance."""
 Draw = tuple[int | str, ...]
 """What a window's seeds are made from: the study's seed, the block, N, the window's number in its trial."""
 _BAR = re.compile(r"^\s+([\d.]+) \|\**\s+(\d+)$", re.MULTILINE)

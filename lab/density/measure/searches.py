@@ -20,11 +20,11 @@ from lab.density.host import surroundings
 from lab.density.host.cgroup import Budget
 from lab.density.measure import knee
 from lab.density.measure.stage import Stage
+from lab.density.protocol import LOST
 
 FIT_MOST = 64
 CAREFUL = 0.8
 """The first step into the budget: this share of what the measured slope promises to fit, all at once."""
-LOST = 0.001
 NEIGHBOURS = 3
 STEADY = 1.3
 """A set-up is warm when the second half of a window is at most this much quicker or slower than the first."""

@@ -28,15 +28,16 @@ def folder(run: Any) -> Path:
     return Path(run.folder)
 
 
-def test_slopes_residuals_and_ratios_are_what_was_put_in(run: Any) -> None:
+def test_slopes_accounts_and_ratios_are_what_was_put_in(run: Any) -> None:
     told = summary.summarise(raw_rows.read(run.folder))
     for name, cost in run.cost.items():
         arm = told.arms["mariadb", name]
         assert arm.slope is not None
-        assert arm.residual is not None
+        assert arm.unexplained is not None
         assert arm.slope.low <= cost * 1.01
         assert arm.slope.point == pytest.approx(cost, rel=0.01)
-        assert arm.residual.point == pytest.approx(run.unexplained, abs=0.001)
+        assert arm.unexplained.point == pytest.approx(run.unexplained[name], abs=0.002)
+        assert abs(arm.worst) >= abs(arm.unexplained.point)
         assert arm.emulated == (name in run.machines)
     memory = {r.top: r for r in told.ratios if r.what.startswith("memory")}
     assert memory["vm"].estimate.point == pytest.approx(450 / 80, rel=0.02)
@@ -74,6 +75,38 @@ def test_the_same_rows_give_the_same_report(folder: Path) -> None:
     before = everything()
     density.report(folder)
     assert everything() == before
+
+
+def test_loads_whose_generators_had_one_seed_count_in_nothing_and_the_page_says_so(
+    density_run: Callable[[int], Any],
+) -> None:
+    folder = density_run(6).folder
+    rows = raw_rows.read(folder)
+    (folder / raw_rows.FILE).write_text(
+        "".join(json.dumps({k: v for k, v in row.items() if k != "draw"}) + "\n" for row in rows)
+    )
+    page = density.report(folder).read_text()
+    arms = summary.summarise(raw_rows.read(folder)).arms.values()
+    assert not any(a.knee or a.loads or any(a.noise.values()) for a in arms)
+    assert "sysbench's\nclock" in page
+    assert page.count("<svg") == 5
+    assert json.loads((folder / "summary.json").read_text())["rows_under_load_withdrawn"] > 0
+
+
+def test_a_ladder_that_was_taken_again_counts_by_its_last_attempt_alone(density_run: Callable[[int], Any]) -> None:
+    folder = density_run(6).folder
+    before = summary.summarise(raw_rows.read(folder)).arms["mariadb", "container"]
+    rows = raw_rows.read(folder)
+    ladder = raw_rows.of(rows, "memory", arm="container", block=0)
+    spoiled = [{**r, "attempt": 1, "meminfo": {**r["meminfo"], "MemAvailable": 9e9}} for r in ladder]
+    closures = [
+        {"kind": "closure", "trial": ladder[0]["trial"], "arm": "container", "engine": "mariadb", "attempt": n}
+        for n in (1, 2)
+    ]
+    kept = [{**r, "attempt": 2} if r in ladder else r for r in rows]
+    (folder / raw_rows.FILE).write_text("".join(json.dumps(r) + "\n" for r in (*spoiled, *closures, *kept)))
+    after = summary.summarise(raw_rows.read(folder)).arms["mariadb", "container"]
+    assert after.slopes == before.slopes
 
 
 def test_few_blocks_are_called_a_range(density_run: Callable[[int], Any]) -> None:

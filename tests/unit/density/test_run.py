@@ -220,11 +220,13 @@ def test_a_changed_checkout_is_not_measured_unless_it_is_allowed(
 
 
 def test_another_runs_folder_is_not_continued(tmp_path: Path) -> None:
-    one = {"version": 1, "spec": spec().as_dict(), "engines": {}, "accelerator": None}
+    one = {"version": 1, "spec": spec().as_dict(), "engines": {}, "accelerator": None, "protocol": "a"}
     assert manifest.settle(tmp_path, one) is False
     assert manifest.settle(tmp_path, one) is True
-    with pytest.raises(BadValue, match=r"another spec|cannot be used"):
-        manifest.settle(tmp_path, one | {"spec": spec(seed=2).as_dict()})
+    for part, other in (("spec", spec(seed=2).as_dict()), ("protocol", "b")):
+        with pytest.raises(BadValue) as caught:
+            manifest.settle(tmp_path, one | {part: other})
+        assert f"another {part}" in caught.value.remedy
 
 
 def test_a_killed_runs_process_is_ended_and_one_that_reuses_its_pid_is_not(tmp_path: Path) -> None:

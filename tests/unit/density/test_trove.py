@@ -164,7 +164,7 @@ def test_troves_containers_climb_and_descend_in_turn_and_its_machines_start_alon
 def test_another_command_adds_its_arms_to_the_run(tmp_path: Path) -> None:
     def made(arms: list[str], accelerator: object, labs: dict[str, object]) -> dict[str, Any]:
         spec = profile.spec(["mariadb"], arms, "1GiB", quick=False, seed=1).as_dict()
-        return {"version": 1, "spec": spec, "engines": {}, "accelerator": accelerator, "labs": labs,
+        return {"version": 1, "spec": spec, "engines": {}, "protocol": "a", "accelerator": accelerator, "labs": labs,
                 "guest_kernel": None, "command": f"./inv density-bench --arms={','.join(arms)}"}  # fmt: skip
 
     tcg = {"name": "tcg"}
@@ -273,9 +273,9 @@ def test_the_clouds_growth_is_shown_and_not_counted(density_run: Callable[[int],
     page = density.report(run.folder).read_text()
     arm = summary.summarise(raw_rows.read(run.folder)).arms["mariadb", "trove-container"]
     assert arm.slope is not None
-    assert arm.residual is not None
+    assert arm.unexplained is not None
     assert arm.slope.point == pytest.approx(265 * MIB)
-    assert arm.residual.point == pytest.approx(5 / 265, abs=1e-6)
+    assert arm.unexplained.point == pytest.approx(5 / 295, abs=1e-6)
     assert arm.parts["cloud"] == pytest.approx(30 * MIB)
     assert {r["lost"] for r in arm.ladders} == {n * 265 * MIB for n in (1, 2, 3)}
     assert arm.active == [21.0, 21.0]
