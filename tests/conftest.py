@@ -88,7 +88,8 @@ def _load(rows: Rows, common: dict[str, Any], noise: random.Random) -> None:
                  emulated=emulated, worst_p95=p95, worst_p95_upper=p95 * 1.1, draw=[5, 0, n, 0])  # fmt: skip
     rows.add("knee", **common, n=0 if emulated else 6, confirmed=not emulated, capped=False, objective_ms=15.0,
              relative=True, rate=15, emulated=emulated, draw=[5])  # fmt: skip
-    rows.add("fit", **common, n=int(1000 / COST[common["arm"]]), budget=1024 * MIB, found=3, again=3, confirmed=True,
+    rows.add("fit", **common, n=int(1000 / COST[common["arm"]]), budget=1024 * MIB,
+             found=int(1000 / COST[common["arm"]]), again=int(1000 / COST[common["arm"]]), confirmed=True,
              capped=False)  # fmt: skip
     for phase in ("quiet", "noisy"):
         rows.add("noise", **common, phase=phase, emulated=emulated, pooled_p99=10.0 if phase == "quiet" else 35.0,

@@ -11,8 +11,10 @@ import pytest
 
 from lab.core import raw_rows
 from lab.core.errors import BadFile, Unsupported
+from lab.density import arm_names
 from lab.density.analysis import summary
 from lab.density.planning import plan
+from lab.density.planning.plan import Planned
 from lab.report import density
 
 
@@ -138,6 +140,50 @@ def test_plans_follow_from_the_measured_footprints(folder: Path, tmp_path: Path)
 def test_arms_and_engines_without_a_measurement_are_not_guessed(folder: Path) -> None:
     with pytest.raises(Unsupported, match="container-ksm"):
         plan.plan("dbod", "memory=10GiB,cpus=8", [folder], ["container-ksm"])
-    assert all(
-        p.plan is None and "postgresql" in p.skipped for p in plan.plan("dbod", "memory=10GiB,cpus=8", [folder])
-    )
+    nothing = summary.Summary({}, [], True, 0)
+    (kind,) = plan.load("dbod")[:1]
+    assert plan.one("vm", [kind], (10.0, 8.0), nothing, 1.0).skipped
+
+
+@pytest.fixture(scope="module")
+def kept_plans() -> dict[str, Planned]:
+    """The plans of the command that the documentation shows, by arm."""
+    return {p.arm: p for p in plan.plan("dbod", "memory=256GiB,cpus=64", plan.folders([]))}
+
+
+def test_the_documented_plan_is_made_from_what_the_project_keeps_and_says_what_it_assumes(
+    kept_plans: dict[str, Planned],
+) -> None:
+    assert set(kept_plans) == set(arm_names.NAMES)
+    for one in (p.as_dict() for p in kept_plans.values()):
+        assert one["hosts"] >= 1, one
+        assert one["assumed"] == ["postgresql was not measured here, and is planned as mariadb"]
+    fullest = kept_plans["container"].fullest
+    assert fullest is not None
+    assert fullest.low < fullest.point < fullest.high
+    assert kept_plans["trove-vm"].fullest is None, "one block gives no interval"
+
+
+def test_what_an_enforced_budget_held_corrects_a_slope_that_promises_more(kept_plans: dict[str, Planned]) -> None:
+    """Merging containers: 1 GiB held 50, and the slope at rest promises over 80."""
+    assert kept_plans["container-ksm"].bytes_each["mariadb"] >= 2**30 / 51
+    assert kept_plans["container"].bytes_each["mariadb"] == pytest.approx(74.3 * 2**20, rel=0.001)
+
+
+def test_a_host_that_is_filled_to_the_brim_fits_as_often_as_not_and_one_with_room_does(
+    folder: Path, tmp_path: Path
+) -> None:
+    slope = summary.summarise(raw_rows.read(folder)).arms["mariadb", "container"].slope
+    assert slope is not None
+    fleet = tmp_path / "fleet.json"
+    fleet.write_text('{"mariadb": 20}')
+
+    def fits(memory: float) -> float:
+        (one,) = plan.plan(str(fleet), f"memory={round(memory / 0.9 / 1024)}k,cpus=64", [folder], ["container"])
+        assert one.plan is not None
+        assert one.plan.best.hosts == 1
+        assert one.fits is not None
+        return one.fits
+
+    assert fits(20 * slope.point + 4096) == pytest.approx(0.5, abs=0.02)
+    assert fits(20 * slope.high) == pytest.approx(0.975, abs=0.002)
