@@ -86,8 +86,9 @@ def _load(rows: Rows, common: dict[str, Any], noise: random.Random) -> None:
         p95 = (40 if emulated else 5) * (1 + n / 4) * noise.uniform(0.95, 1.05)
         rows.add("load", **common, n=n, phase="ramp", rate=15, objective_ms=15.0, passed=p95 < 15, missed="",
                  emulated=emulated, worst_p95=p95, worst_p95_upper=p95 * 1.1, draw=[5, 0, n, 0])  # fmt: skip
-    rows.add("knee", **common, n=0 if emulated else 6, confirmed=not emulated, capped=False, objective_ms=15.0,
-             relative=True, rate=15, emulated=emulated, draw=[5])  # fmt: skip
+    for relative, objective in ((True, 15.0), (False, 20.0)):
+        rows.add("knee", **common, n=0 if emulated else 6, confirmed=not emulated, capped=False,
+                 objective_ms=objective, relative=relative, rate=15, emulated=emulated, draw=[5])  # fmt: skip
     rows.add("fit", **common, n=int(1000 / COST[common["arm"]]), budget=1024 * MIB,
              found=int(1000 / COST[common["arm"]]), again=int(1000 / COST[common["arm"]]), confirmed=True,
              capped=False)  # fmt: skip

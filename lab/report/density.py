@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, median
@@ -49,11 +50,12 @@ def report(folder: Path) -> Path:
     wanted = {trial.key for trial in bench.schedule(profile.restored(told_by["spec"]))}
     ended = {r["trial"] for r in raw if r["kind"] == "left-out" and r["why"] != bench.TIME}
     ended |= {r["trial"] for r in raw_rows.of(raw_rows.finished(raw), "trial")}
+    shutil.rmtree(folder / "plots", ignore_errors=True)  # a figure that is withdrawn leaves no picture behind
     plots = DensityPlots(folder / "plots")
     engines = sorted({engine for engine, _ in told.arms})
     hosts = {engine: _hosts(engine, told) for engine in engines}
     for engine in engines:
-        plots.all(engine, told, raw_rows.finished(raw), hosts[engine])
+        plots.all(engine, told, hosts[engine])
     write_atomically(folder / "summary.json", json.dumps(figures.as_dict(told), indent=1))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -139,7 +141,9 @@ def _mib(value: Estimate | float | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, Estimate):
-        return f"{value.point / MIB:.0f} MiB [{value.low / MIB:.0f}, {value.high / MIB:.0f}]"
+        if value.blocks == 1:
+            return f"{value.point / MIB:.1f} MiB"
+        return f"{value.point / MIB:.1f} MiB [{value.low / MIB:.1f}, {value.high / MIB:.1f}]"
     return f"{value / MIB:.1f}"
 
 

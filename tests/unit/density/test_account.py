@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lab.core import waits
 from lab.density import protocol
 from lab.density.analysis import account
 from lab.density.arms.base import Resident
@@ -169,7 +170,7 @@ def test_a_sample_is_the_moment_in_the_middle_and_no_instant_off_the_free_list_i
 
 def test_a_sample_takes_its_moments_over_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(account.waits, "pause", pauses.append)
+    monkeypatch.setattr(waits, "pause", pauses.append)
     looks = iter(range(100))
     account.sample(lambda: Resident({"database": next(looks)}, 0))
     assert next(looks) == protocol.MOMENTS == 5

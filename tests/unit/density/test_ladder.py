@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lab.density import protocol
+from lab.density.analysis import account
 from lab.density.arms.base import Resident
-from lab.density.host import cgroup
+from lab.density.host import cgroup, surroundings
 from lab.density.measure import ladder, profile
 
 MIB = 1024 * 1024
@@ -70,9 +71,9 @@ def climb(stage: Climbable, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, 
         stage.did.append("rest")
         return True
 
-    monkeypatch.setattr(ladder.surroundings, "drop_caches", lambda: stage.did.append("drop"))
-    monkeypatch.setattr(ladder.surroundings, "rest", rest)
-    monkeypatch.setattr(ladder.account, "sample", stage.sample)
+    monkeypatch.setattr(surroundings, "drop_caches", lambda: stage.did.append("drop"))
+    monkeypatch.setattr(surroundings, "rest", rest)
+    monkeypatch.setattr(account, "sample", stage.sample)
     monkeypatch.setattr(ladder, "password", lambda: "x")
     ladder.run(stage)  # type: ignore[arg-type]
     return [(r["attempt"], r["again"]) for r in stage.rows if r["kind"] == "closure"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,20 @@ def test_a_ladder_that_was_taken_again_counts_by_its_last_attempt_alone(density_
     (folder / raw_rows.FILE).write_text("".join(json.dumps(r) + "\n" for r in (*spoiled, *closures, *kept)))
     after = summary.summarise(raw_rows.read(folder)).arms["mariadb", "container"]
     assert after.slopes == before.slopes
+
+
+@pytest.mark.parametrize("kept", sorted(p.parent.name for p in plan.KEPT.glob(f"*/{raw_rows.FILE}")))
+def test_a_kept_run_renders_again_byte_for_byte(kept: str, tmp_path: Path) -> None:
+    """From its rows and its manifest alone: page, figures, plots with their tables, and nothing else."""
+    for name in (raw_rows.FILE, "manifest.json"):
+        shutil.copy(plan.KEPT / kept / name, tmp_path)
+    density.report(tmp_path)
+
+    def everything(folder: Path) -> dict[str, str]:
+        files = [p for p in folder.rglob("*") if p.is_file()]
+        return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+    assert everything(tmp_path) == everything(plan.KEPT / kept)
 
 
 def test_few_blocks_are_called_a_range(density_run: Callable[[int], Any]) -> None:

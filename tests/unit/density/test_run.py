@@ -16,6 +16,7 @@ import pytest
 from lab.core import raw_rows
 from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabBusy, LabError, Unsupported
 from lab.core.progress import Events
+from lab.density import bake
 from lab.density.arms.base import Ground
 from lab.density.host import journal, mergeable, procfs
 from lab.density.host.clock import Clock, OutOfTime
@@ -209,7 +210,7 @@ def test_a_changed_checkout_is_not_measured_unless_it_is_allowed(
         raise LabBusy("density", "the test")
 
     monkeypatch.setattr(bench, "commit", lambda: "0123abcd-dirty")
-    monkeypatch.setattr(bench.bake, "alone", busy)
+    monkeypatch.setattr(bake, "alone", busy)
     with pytest.raises(Unsupported, match="in no commit"):
         bench.bench(spec(), tmp_path, Events())
     with pytest.raises(LabBusy):
