@@ -69,11 +69,17 @@ def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = ""
 
 @invocation.task
 def density_report(c: Context, results: str) -> None:
-    """Render a bench's page and plots again from its raw rows alone."""
+    """Render a bench's page again from its raw rows; of several runs, with commas, also what holds over them."""
     from lab.cli import show
+    from lab.core import raw_rows
+    from lab.density.analysis import runs, summary
     from lab.report import density
 
-    show.line(str(density.report(Path(results))))
+    folders = [Path(name) for name in invocation.words(results)]
+    for folder in folders:
+        show.line(str(density.report(folder)))
+    if len(folders) > 1:
+        invocation.emit(runs.across([summary.summarise(raw_rows.read(folder)) for folder in folders]))
 
 
 @invocation.task

@@ -66,7 +66,7 @@ def test_the_answer_comes_first_with_its_figures_and_caveats(shown: Any) -> None
     assert answer.location["y"] < 400
     costs = {arm: float(mib) for mib, arm in re.findall(r"([\d.]+) MiB \[[\d.]+, [\d.]+\] as ([\w-]+)", answer.text)}
     assert costs == pytest.approx({"vm": 450, "vm-lean": 260, "vm-clone": 120, "container": 80, "shared": 16}, abs=5)
-    assert re.search(r"Against a plain container that is vm 5\.\d times \[5\.\d\d, 5\.\d\d\]", answer.text)
+    assert re.search(r"Against a plain container that is vm 5\.\d\d times \[5\.\d\d, 5\.\d\d\]", answer.text)
     assert "in no headline" in answer.text
     assert "an emulator's figure" in shown.find_element("id", "caveats").text
 

@@ -14,7 +14,7 @@ import pytest
 from lab.core import raw_rows
 from lab.core.errors import BadFile, Unsupported
 from lab.density import arm_names
-from lab.density.analysis import summary
+from lab.density.analysis import runs, summary
 from lab.density.planning import plan
 from lab.density.planning.plan import Planned
 from lab.report import density
@@ -95,6 +95,22 @@ def test_loads_whose_generators_had_one_seed_count_in_nothing_and_the_page_says_
     assert "sysbench's\nclock" in page
     assert page.count("<svg") == 5
     assert json.loads((folder / "summary.json").read_text())["rows_under_load_withdrawn"] > 0
+
+
+def test_of_several_runs_the_interval_is_over_runs(density_run: Callable[[int], Any]) -> None:
+    told = [summary.summarise(raw_rows.read(density_run(6).folder)) for _ in range(3)]
+    for run, shift in zip(told, (0.9, 1.0, 1.1), strict=True):
+        for arm in run.arms.values():
+            for account in arm.accounts.values():
+                object.__setattr__(account, "slope", account.slope * shift)
+    rows = {row["arm"]: row for row in runs.across(told)}
+    vm = rows["container"]["bytes_per_database"]
+    assert (vm["how"], vm["blocks"]) == ("t95-runs", 3)
+    # the runs' means are 10 % apart: t of 2 degrees of freedom gives 4.30 * 0.1 / sqrt(3), or a quarter, either way
+    assert (vm["high"] - vm["low"]) / 2 / vm["point"] == pytest.approx(0.248, abs=0.005)
+    assert rows["container"]["ratio"] is None
+    assert rows["vm"]["ratio"]["point"] == pytest.approx(450 / 80, rel=0.05)
+    assert [row["runs"] for row in runs.across(told[:1])] == [1] * 5
 
 
 def test_a_ladder_that_was_taken_again_counts_by_its_last_attempt_alone(density_run: Callable[[int], Any]) -> None:
