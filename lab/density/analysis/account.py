@@ -14,8 +14,8 @@ from typing import Any
 
 from lab.core import waits
 from lab.density.analysis import stats
-from lab.density.arms.base import Resident
 from lab.density.host import procfs
+from lab.density.host.resident import Resident
 from lab.density.protocol import MOMENTS, SAMPLE_SECONDS
 
 KERNEL = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from time import monotonic
 
 from lab.core.errors import Unsupported
-from lab.density.arms.base import Ground, Resident, Start
+from lab.density.arms.base import Ground, Start
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked, password
 from lab.density.engine import POOL, TRANSIENT, Place
 from lab.density.host.cgroup import Budget
+from lab.density.host.resident import Resident
 from lab.density.load.generators import CLIENTS
 
 CONNECTIONS = 60

@@ -11,10 +11,9 @@ import pytest
 from lab.core import waits
 from lab.density import protocol
 from lab.density.analysis import account
-from lab.density.arms.base import Resident
 from lab.density.host import cgroup, ksm, procfs
-from lab.density.host.guest import Guest
 from lab.density.host.procfs import Share
+from lab.density.host.resident import Guest, Resident
 from lab.density.vm import qemu
 from lab.density.vm.machine import LEAN
 

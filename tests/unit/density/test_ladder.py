@@ -11,8 +11,8 @@ import pytest
 
 from lab.density import protocol
 from lab.density.analysis import account
-from lab.density.arms.base import Resident
 from lab.density.host import cgroup, surroundings
+from lab.density.host.resident import Resident
 from lab.density.measure import ladder, profile
 
 MIB = 1024 * 1024

@@ -17,11 +17,11 @@ from lab.core.home import Home
 from lab.density import clouds
 from lab.density.analysis import account, summary
 from lab.density.arms import instances
-from lab.density.arms.base import Resident
 from lab.density.arms.instances import Instances
 from lab.density.engine import MARIADB
 from lab.density.host import procfs, trees
 from lab.density.host.clock import ENDLESS
+from lab.density.host.resident import Resident
 from lab.density.host.trees import Process
 from lab.density.measure import ladder, manifest, profile
 from lab.density.measure.profile import TROVE
