@@ -20,29 +20,30 @@ from lab.config.settings import LabSpec
 from lab.core import steps
 from lab.core.home import Home
 from lab.core.progress import People
-from lab.lifecycle.assembly import Work
+from lab.lifecycle import assembly
+from lab.lifecycle.lab import Lab
 
 IMAGES = ("machine-image", "guest-image", "smoke-image")
 LIMIT_SECONDS = 3600
 
 
-def work_of(spec: LabSpec, wanted: tuple[str, ...]) -> Work:
+def lab_of(spec: LabSpec, wanted: tuple[str, ...]) -> Lab:
     """The lab ``bench``, after the steps ``wanted``."""
     home = Home(NAME)
     home.make()
-    work, progress = Work(home, spec), People()
-    steps.run([step for step in work.steps() if step.name in wanted], home.state, progress, "the same command")
+    lab, progress = Lab(home, spec), People()
+    steps.run([step for step in assembly.steps(lab) if step.name in wanted], home.state, progress, "the same command")
     progress.close()
-    return work
+    return lab
 
 
 def bare(spec: LabSpec) -> float:
     """Seconds of stack.sh as its user types it."""
-    work = work_of(spec, (*IMAGES, "machine", "prepare"))
-    work.remote.run("/usr/local/sbin/lab-stack-before")
+    lab = lab_of(spec, (*IMAGES, "machine", "prepare"))
+    lab.remote.run("/usr/local/sbin/lab-stack-before")
     words = ("runuser", "-u", "stack", "--", "env", "TERM=dumb", "LANG=en_US.UTF-8", "/opt/stack/devstack/stack.sh")
     began = monotonic()
-    work.remote.run(
+    lab.remote.run(
         "sh", "-c", 'cd /opt/stack/devstack && exec "$@" >/dev/null 2>&1', "stack", *words, timeout=LIMIT_SECONDS
     )
     return monotonic() - began
@@ -53,9 +54,9 @@ def main() -> None:
     flags = ["--installer=devstack", "--no-database", "--no-warm", *sys.argv[1:]]
     given = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
     merged = settings.load({**given, "name": NAME, "installer": "devstack", "warm": False}, ROOT)
-    spec = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec)).spec
+    spec = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install)).spec
     inv("destroy", f"--name={NAME}", "--keep-cache")
-    work_of(spec, IMAGES)
+    lab_of(spec, IMAGES)
     sys.argv[1:] = flags
     _, cloud, events = up()
     inv("destroy", f"--name={NAME}", "--keep-cache")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from lab.build.rootfs import digest
 from lab.core import process
+from lab.core.job import Job
 
 DISK_ONLY = ("./boot/*", "./usr/lib/modules/*", "./lib/modules/*", "./initrd.img*", "./vmlinuz*")
 """What only a guest with a kernel of its own needs."""
 
 
-def write(tree: Path, target: Path, *, volumes: Sequence[str], log: Path, seconds: float) -> None:
+def write(tree: Path, target: Path, *, volumes: Sequence[str], job: Job) -> None:
     """Write ``tree`` (root's, read with its owners and attributes) as an image whose command is /sbin/init.
 
     Raises: CommandFailed, TimedOut.
@@ -30,9 +31,6 @@ def write(tree: Path, target: Path, *, volumes: Sequence[str], log: Path, second
         f"--directory={tree}",
         f"--file={layer}",
         ".",
-        log=log,
-        timeout=seconds,
-        timeout_setting="build_timeout",
     )
     try:
         with tarfile.open(target, "w") as archive:

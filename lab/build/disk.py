@@ -10,6 +10,7 @@ from pathlib import Path
 from lab.build import initrd
 from lab.core import process
 from lab.core.errors import BadFile
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
 
 SECTOR = 512
@@ -33,7 +34,7 @@ class Disk:
     label: str
     size: int
     command_line: str
-    log: Path
+    job: Job
     tools: Path
     modules: tuple[str, ...] = ()
 
@@ -60,11 +61,10 @@ class Disk:
             self._file_system(raw)
             boot, core = (self.tools / p for p in ("usr/lib/grub/i386-pc/boot.img", "boot/grub/core.img"))
             write_boot_sectors(raw, boot.read_bytes(), core.read_bytes())
-            process.run(
+            self.job.run(
                 *("qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd"),
                 raw,
                 target,
-                log=self.log,
             )
         finally:
             raw.unlink(missing_ok=True)
@@ -110,13 +110,13 @@ class Disk:
 
     def _install(self, path: str, data: bytes, tree: Path | None = None) -> None:
         target = (tree or self.root) / path
-        staged = self.log.with_suffix(".part")
+        staged = self.job.log.with_suffix(".part")
         staged.write_bytes(data)
         self._as_root("install", "-D", "-m", "0644", staged, target)
         staged.unlink()
 
     def _as_root(self, *argv: process.Argument) -> None:
-        process.run(*process.as_root(*argv), log=self.log)
+        self.job.as_root(*argv)
 
 
 def modules(root: Path, kernel: str, wanted: tuple[str, ...]) -> dict[str, bytes]:

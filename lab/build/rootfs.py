@@ -14,9 +14,9 @@ from lab.containers import client
 from lab.core import process, waits
 from lab.core.errors import CommandFailed
 from lab.core.home import LABEL, cache
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
-from lab.core.waits import Note
 from lab.host import apt
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -45,7 +45,7 @@ def recipe(suite: str) -> Recipe:
     return Recipe(suite, tuple(packages), sources(suite))
 
 
-def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
+def build(wanted: Recipe, job: Job) -> Path:
     """The tar of that recipe, from the cache when it is whole there. Raises: CommandFailed, DiskFull, TimedOut."""
     folder = cache() / "rootfs"
     folder.mkdir(exist_ok=True)
@@ -53,11 +53,11 @@ def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
     with FileLock(folder / f"{wanted.key}.lock"):
         if whole(tar, record):
             return tar
-        note(f"making a {wanted.suite} root filesystem (mmdebstrap)")
+        job.note(f"making a {wanted.suite} root filesystem (mmdebstrap)")
         part = folder / f"{wanted.key}.part.tar"
         part.unlink(missing_ok=True)
         try:
-            make(wanted, part, log, seconds)
+            make(wanted, part, job)
             facts = {"sha256": digest(part), "size": part.stat().st_size, "recipe": asdict(wanted)}
             part.replace(tar)
             write_atomically(record, json.dumps(facts, indent=1))
@@ -66,7 +66,7 @@ def build(wanted: Recipe, note: Note, log: Path, seconds: float) -> Path:
     return tar
 
 
-def make(wanted: Recipe, target: Path, log: Path, seconds: float) -> None:
+def make(wanted: Recipe, target: Path, job: Job) -> None:
     """Run mmdebstrap into ``target``: a ``.tar``, or a directory. Raises: CommandFailed, DiskFull, TimedOut."""
     process.run(
         *process.as_root(
@@ -90,10 +90,7 @@ def make(wanted: Recipe, target: Path, log: Path, seconds: float) -> None:
             wanted.suite,
             target,
             *wanted.sources,
-        ),
-        log=log,
-        timeout=seconds,
-        timeout_setting="--build-timeout",
+        )
     )
 
 
@@ -108,13 +105,13 @@ def tag(wanted: Recipe) -> str:
     return f"{REPOSITORY}:{wanted.key}"
 
 
-def image(wanted: Recipe, note: Note, log: Path, seconds: float) -> str:
+def image(wanted: Recipe, job: Job) -> str:
     """The Docker image of that recipe, ``trove-lab/rootfs:KEY``, labelled; made when it is not there."""
     made = tag(wanted)
     if client.find(made) is None:
-        tar = build(wanted, note, log, seconds)
-        note("importing the root filesystem into Docker")
-        with client.connect(seconds) as daemon:
+        tar = build(wanted, job)
+        job.note("importing the root filesystem into Docker")
+        with client.connect(job.seconds, job.setting) as daemon:
             daemon.api.import_image_from_file(
                 str(tar), repository=REPOSITORY, tag=wanted.key, changes=[f"LABEL {LABEL}={client.SHARED}"]
             )
@@ -142,7 +139,6 @@ def clear(tree: Path) -> None:
         f"{tree.name} of a killed build to go",
         lambda: process.run(*process.as_root("rm", "-rf", "--one-file-system", tree)).ok,
         seconds=30,
-        setting="--build-timeout",
         every=0.5,
         transient=(CommandFailed,),
     )

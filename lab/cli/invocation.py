@@ -8,7 +8,6 @@ import inspect
 import json as jsonlib
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,8 @@ import invoke.tasks
 from lab.config import settings
 from lab.config.settings import Merged
 from lab.core.errors import DiskFull, Interrupted, LabError, Unforeseen
+from lab.core.home import cache
+from lab.core.run_log import RUN
 
 DEBUG = "TROVE_LAB_DEBUG"
 """Set in the environment: errors show their traceback."""
@@ -97,35 +98,45 @@ def _help(metadata: Mapping[str, Any]) -> str:
 def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(body)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        RUN.begin(sys.argv[1:])
         try:
-            return body(*args, **kwargs)
+            given = body(*args, **kwargs)
         except LabError as error:
-            _explain(error)
-            sys.exit(error.exit_code)
+            _end(error)
         except KeyboardInterrupt:
-            _explain(Interrupted("the same command again"))
-            sys.exit(Interrupted.exit_code)
+            _end(Interrupted("the same command again"))
         except BrokenPipeError:
             reader_gone()
         except Exception as error:  # noqa: BLE001  # the last net: a person gets a sentence, the log the traceback
-            unforeseen = DiskFull(str(error)) if getattr(error, "errno", 0) == errno.ENOSPC else _unforeseen(error)
-            _explain(unforeseen)
-            sys.exit(unforeseen.exit_code)
+            _end(DiskFull(str(error)) if getattr(error, "errno", 0) == errno.ENOSPC else _unforeseen(error))
+        else:
+            RUN.add("ended", exit=0)
+            return given
 
     return wrapper
 
 
+def _end(error: LabError) -> NoReturn:
+    _explain(error)
+    RUN.add("ended", exit=error.exit_code, error=error.as_dict())
+    sys.exit(error.exit_code)
+
+
 def _unforeseen(error: Exception) -> LabError:
-    handle, name = tempfile.mkstemp(prefix="trove-lab-crash-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    folder = RUN.folder or cache() / "logs"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"crash-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
         traceback.print_exception(error, file=file)
-    return Unforeseen(error, Path(name))
+    return Unforeseen(error, path)
 
 
 def _explain(error: LabError) -> None:
     if os.environ.get(DEBUG):
         traceback.print_exc()
     lines = [f"error: {error.cause}", f"remedy: {error.remedy}"]
+    if error.step:
+        lines.append(f"step: {error.step}")
     if error.log:
         lines.append(f"log: {error.log}")
     print("\n".join([*lines, f"[{error.id}, exit code {error.exit_code}]"]), file=sys.stderr)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli import invocation
-from lab.core.progress import Events, People, Progress
+from lab.core.progress import Events, People, Progress, Recorded
 
 if TYPE_CHECKING:
     from lab.dbod.contract import Result  # brings database drivers, for which no other command should wait
@@ -21,8 +21,8 @@ _marks = {"ok": "[green]ok[/]", "info": "[dim]info[/]", "warn": "[yellow]warn[/]
 
 
 def progress(events: bool) -> Progress:
-    """JSON lines, or lines for people."""
-    return Events() if events else People()
+    """JSON lines, or lines for people; both kept in the run's log."""
+    return Recorded(Events() if events else People())
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from openstack.connection import Connection
 
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.core.home import Home
 from lab.core.ssh import Address, Remote
 from lab.core.state import write_atomically
@@ -30,10 +30,10 @@ def address(server: Any) -> str | None:
 
 
 def shell(home: Home, machine: Remote, to: str, said: str) -> Remote:
-    """Commands in the guest at ``to``, whose console has ``said`` its host keys. Raises: GaveUp."""
+    """Commands in the guest at ``to``, whose console has ``said`` its host keys. Raises: CheckFailed."""
     keys = HOST_KEYS.search(said)
     if keys is None:
-        raise GaveUp("the guest's host keys", "its console does not show them (yet)")
+        raise CheckFailed("the guest's host keys", "its console does not show them (yet)")
     known = home.path / "guest_known_hosts"
     write_atomically(known, "".join(f"{to} {line}\n" for line in keys[1].splitlines() if line.startswith("ssh-")))
     return Remote(Address(to, 22, USER, home.path / "id_ed25519", known, via=machine.address))

@@ -13,7 +13,7 @@ from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
 
 from lab.core import waits
-from lab.core.errors import GaveUp
+from lab.core.errors import ApiFailed
 from lab.core.waits import Note
 
 ACTIVE = frozenset({"ACTIVE", "HEALTHY"})
@@ -22,7 +22,7 @@ VM = "-vm"
 
 
 class Trove:
-    """One user's view of the database service. API errors are raised as GaveUp with Trove's own words."""
+    """One user's view of the database service. API errors are raised as ApiFailed with Trove's own words."""
 
     def __init__(self, connection: Connection) -> None:
         self._api = connection.database
@@ -120,7 +120,7 @@ class Trove:
             f"instance {instance_id} to be ACTIVE",
             probe,
             seconds=seconds,
-            setting="database_timeout",
+            setting="--database-timeout",
             every=1.0,
             fatal=fatal,
             describe=lambda: f"{seen.get('status')}, {seen.get('operating_status', '')}",
@@ -158,11 +158,11 @@ class Trove:
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         response = self._asked(method, path, body)
         if response.status_code >= 400:
-            raise GaveUp(f"Trove's answer to {method} {path}", f"{response.status_code} {response.text[:300]}")
+            raise ApiFailed("Trove", f"{method} {path}", f"{response.status_code} {response.text[:300]}")
         return response.json() if response.content else {}
 
     def _asked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         try:
             return self._api.request(path, method, json=body) if body else self._api.request(path, method)
         except ClientException as error:  # a service that is restarting
-            raise GaveUp(f"Trove's answer to {method} {path}", str(error)) from error
+            raise ApiFailed("Trove", f"{method} {path}", str(error)) from error

@@ -21,7 +21,6 @@ from lab.config.rows import (
     Preparation,
     Proof,
     Proven,
-    Provider,
     Range,
     Release,
     Services,
@@ -43,7 +42,7 @@ class Catalog:
     releases: tuple[Release, ...]
     distros: tuple[Distro, ...]
     installers: Mapping[str, Installer]
-    providers: Mapping[str, Provider]
+    providers: tuple[str, ...]
     services: tuple[Services, ...]
     settings: tuple[Setting, ...]
     preparations: tuple[Preparation, ...]

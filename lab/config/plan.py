@@ -62,6 +62,15 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         else:
             choices.append(Choice(choice.setting, asked, f"asked for ({origins.get(choice.setting, 'given')})"))
     values: dict[str, Any] = {choice.setting: choice.value for choice in choices}
+    takes = known.installers[values["installer"]]
+    sizes = (
+        ("memory", takes.memory, takes.memory_why),
+        ("disk", takes.disk, "a virtual machine's; a container has none"),
+    )
+    for setting, size, why in sizes:
+        values[setting] = getattr(spec, setting) or size
+        asked_for = f"asked for ({origins.get(setting, 'given')})"
+        choices.append(Choice(setting, f"{values[setting]} GiB", asked_for if getattr(spec, setting) else why))
     decided = dataclasses.replace(spec, **values)
     if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0]:
         setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"

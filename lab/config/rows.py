@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lab.core.errors import Unsupported
-
 Proof = Literal["run", "parsed", "unproven"]
 HYPERVISORS = ("kvm", "qemu", "docker", "lxc")
 FACTS = ("volumes", "no-volumes", "no-openvswitch", "no-nofile", "no-ksm", "driven", "by-hand")
@@ -93,11 +91,6 @@ class Box:
     url: str = ""
     sha256: str = ""
 
-    @property
-    def pinned(self) -> bool:
-        """Whether a checksum fixes the content; without, the box is unpinned, and so unproven."""
-        return bool(self.sha256)
-
 
 @dataclass(frozen=True)
 class Distro:
@@ -127,29 +120,21 @@ class Distro:
         with_box = {provider for box in self.boxes for provider in box.providers}
         return (("docker",) if self.container else ()) + tuple(sorted(with_box))
 
-    def box(self, provider: str) -> Box:
-        """The box for a provider. Raises: Unsupported."""
-        for box in self.boxes:
-            if provider in box.providers:
-                return box
-        raise Unsupported(f"There is no {provider} box of {self.name}.", f"It runs under {listed(self.providers)}.")
-
 
 @dataclass(frozen=True)
 class Installer:
-    """An installer's default distribution, and a lab's default memory and disk in GiB, with where they come from."""
+    """What an installer takes unless something else is asked for: its distribution, and sizes in GiB, with reasons.
+
+    ``memory`` is the machine's (a container's limit), ``disk`` a virtual machine's, ``room`` what must be free on the
+    host before one begins.
+    """
 
     distro: str
     memory: int
+    memory_why: str
     disk: int
-    why: str
-
-
-@dataclass(frozen=True)
-class Provider:
-    """A provider; ``host_only`` is the machine's address on the second network (empty: there is none)."""
-
-    host_only: str = ""
+    room: int
+    room_why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +197,15 @@ class Trap:
 
 @dataclass(frozen=True)
 class Proven:
-    """How a combination was proven, where it is more than DevStack's parser (or less)."""
+    """How a combination was proven, where it is more than DevStack's parser (or less).
+
+    An empty field stands for all; ``note`` says what was seen and what was not.
+    """
 
     installer: str
     release: str
     distro: str
     how: Proof
     note: str
+    provider: str = ""
+    hypervisor: str = ""

@@ -55,9 +55,9 @@ class LabSpec:
         choices=(NOTHING, BACKUPS),
     )
     warm: bool = _setting(True, "start from a committed image where one fits (--no-warm builds everything)")
-    memory: int = _setting(12, "the machine's memory (a limit for provider docker)", low=6)
+    memory: int = _setting(0, "the machine's memory, a container's limit (0: what the installer takes)", low=6)
     cpus: int = _setting(0, "the machine's processors (0: all of the host's)")
-    disk: int = _setting(40, "the machine's disk (virtual machines), and what must be free here", low=15)
+    disk: int = _setting(0, "a virtual machine's disk (0: what the installer takes)", low=15)
     mirror: str = _setting("", "a folder made by ./inv mirror, asked instead of a git server, or of everything")
     install: bool = _setting(True, "install what this host lacks (--no-install prints the commands and stops)")
     machine_timeout: int = _setting(300, "how long the machine may take to answer SSH", low=1)
@@ -68,6 +68,7 @@ class LabSpec:
     database_timeout: int = _setting(1800, "how long an instance may take to be ACTIVE", low=1)
 
 
+DEFAULTS = LabSpec()
 FIELDS = {f.name.rstrip("_"): f for f in fields(LabSpec)}
 """Setting to field: ``with``, which Python keeps for itself, is the field ``with_``."""
 
@@ -185,6 +186,8 @@ def _as_int(key: str, value: Any, low: int, where: str) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadValue(key, value, "a whole number", where)
+    if value == FIELDS[key].default:  # 0, where that means: chosen by the plan
+        return value
     if not low <= value <= 10**9:
         raise BadValue(key, value, f"a whole number of at least {low}", where)
     return value

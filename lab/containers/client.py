@@ -21,8 +21,8 @@ from docker.models.images import Image
 from lab.core import waits
 from lab.core.errors import CommandFailed, DiskFull, DockerUnusable, Interrupted, TimedOut
 from lab.core.home import LABEL
+from lab.core.job import Job
 from lab.core.process import LAST_LINES
-from lab.core.waits import Note
 
 SHARED = "cache"
 """Label value on images that several labs may use; their tags say which labs do."""
@@ -31,8 +31,11 @@ INSTALL = "./inv up installs and starts one; ./inv doctor says what is missing"
 
 
 @contextlib.contextmanager
-def connect(seconds: float = API_SECONDS) -> Iterator[docker.DockerClient]:
-    """A connection; ``seconds`` bounds one answer. Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed."""
+def connect(seconds: float = API_SECONDS, setting: str = "") -> Iterator[docker.DockerClient]:
+    """A connection; ``seconds`` bounds one answer, and ``setting`` is the flag that raises them.
+
+    Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed.
+    """
     try:
         connection = docker.from_env(timeout=int(seconds))
     except DockerException as error:
@@ -40,7 +43,7 @@ def connect(seconds: float = API_SECONDS) -> Iterator[docker.DockerClient]:
     try:
         yield connection
     except requests.Timeout as error:
-        raise TimedOut("an answer of the Docker engine", seconds, "--build-timeout", str(error)) from error
+        raise TimedOut("an answer of the Docker engine", seconds, setting, str(error)) from error
     except requests.ConnectionError as error:
         raise DockerUnusable(_why(error), INSTALL) from error
     except APIError as error:
@@ -97,9 +100,7 @@ def build(
     directory: Path,
     *,
     arguments: Mapping[str, str],
-    note: Note,
-    log: Path,
-    seconds: float,
+    job: Job,
     extra: Mapping[str, bytes] | None = None,
     proxies: Mapping[str, str] | None = None,
 ) -> str:
@@ -114,7 +115,7 @@ def build(
     tag = content_tag(repository, tar, arguments)
     if find(tag) is not None:
         return tag
-    with connect(seconds) as daemon, log.open("a", encoding="utf-8") as sink:
+    with connect(job.seconds, job.setting) as daemon, job.log.open("a", encoding="utf-8") as sink:
         stream = daemon.api.build(
             fileobj=io.BytesIO(tar),
             custom_context=True,
@@ -134,12 +135,12 @@ def build(
             sink.write(text)
             last = [*last, *text.splitlines()][-LAST_LINES:]
             if text.startswith("Step "):
-                note(text.split("\n")[0][:100])
+                job.note(text.split("\n")[0][:100])
             if "error" in event:
                 if "no space left on device" in "\n".join(last).lower():
                     raise DiskFull("Docker's storage")
                 code = int(event.get("errorDetail", {}).get("code", 1))
-                raise CommandFailed(f"docker build {directory.name}", code, "\n".join(last), log)
+                raise CommandFailed(f"docker build {directory.name}", code, "\n".join(last), job.log)
     return tag
 
 

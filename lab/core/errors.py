@@ -15,7 +15,8 @@ class LabError(Exception):
     """Base of all errors.
 
     Attributes: ``id`` (stable, kebab-case), ``exit_code``, ``cause`` (one sentence), ``remedy`` (what to type or
-    change), ``log`` (the file that holds the whole story, or None).
+    change), ``log`` (the file that holds the whole story, or None), ``step`` (the title of the step that
+    failed, where one did)
     """
 
     id: ClassVar[str] = "lab-error"
@@ -26,6 +27,7 @@ class LabError(Exception):
         self.cause = cause
         self.remedy = remedy
         self.log = log
+        self.step = ""
 
     def as_dict(self) -> dict[str, object]:
         """The error for programs (``--json``)."""
@@ -116,6 +118,16 @@ class NoSuchLab(LabError):
     def __init__(self, name: str, known: list[str]) -> None:
         have = f"Labs here: {', '.join(known)}." if known else "There is no lab here yet; make one with ./inv up."
         super().__init__(f"There is no lab named {name!r}.", have)
+
+
+class NotUp(LabError):
+    """Something of a lab that is asked for and was never made, or does not run."""
+
+    id = "not-up"
+    exit_code = 15
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
 
 
 # --- state and files (20-29) -------------------------------------------------------------------------------
@@ -229,7 +241,7 @@ class CommandFailed(LabError):
 
 
 class TimedOut(LabError):
-    """A wait ended without the awaited thing; the text names the setting that bounds it."""
+    """A wait ended without the awaited thing; ``setting`` is the flag that bounds it, empty where none does."""
 
     id = "timed-out"
     exit_code = 41
@@ -238,7 +250,9 @@ class TimedOut(LabError):
         seen = f" Last seen: {last}" if last else ""
         super().__init__(
             f"Waited {seconds:.0f} s for {what}.{seen}",
-            f"If this machine is only slow, raise {setting} (now {seconds:.0f} s) and run the same command again.",
+            f"If this machine is only slow, raise {setting} (now {seconds:.0f} s) and run the same command again."
+            if setting
+            else "That limit is fixed. If this machine is busy, let it come to rest, and run the same command again.",
             log,
         )
 
@@ -351,6 +365,19 @@ class NothingKept(LabError):
         )
 
 
+class ApiFailed(LabError):
+    """An answer of a service of the cloud that is an error; ``answer`` holds its own words."""
+
+    id = "api-failed"
+    exit_code = 49
+
+    def __init__(self, service: str, request: str, answer: str) -> None:
+        super().__init__(
+            f"{service} answered {request} with: {answer}",
+            "./inv status says what is up; ./inv logs collects what every part said.",
+        )
+
+
 # --- database on demand (50-59) ----------------------------------------------------------------------------
 
 
@@ -389,3 +416,45 @@ class NoSuch(Refused):
         """An instance that there is not."""
         have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
         return cls(f"There is no instance {name!r}.", have)
+
+
+class DatabaseFailed(LabError):
+    """A database server that ended a statement with an error; ``words`` are its own."""
+
+    id = "database-failed"
+    exit_code = 53
+
+    def __init__(self, which: str, words: str) -> None:
+        super().__init__(
+            f"{which[:1].upper()}{which[1:]} said: {words}",
+            "./inv dbod logs shows the server's own; mend what it says.",
+        )
+
+
+class OperationFailed(LabError):
+    """An operation that met something which nobody foresaw; the service that runs it goes on."""
+
+    id = "operation-failed"
+    exit_code = 54
+
+    def __init__(self, what: str, fault: Exception) -> None:
+        super().__init__(
+            f"{what} met something that it did not foresee: {type(fault).__name__}: {str(fault)[:300]}",
+            "This is a fault of the lab: please report it. The operation can be asked for again.",
+        )
+
+
+# --- proofs and studies (60-69) ----------------------------------------------------------------------------
+
+
+class CheckFailed(LabError):
+    """Something looked at is not what it must be; ``seen`` says what it is instead."""
+
+    id = "check-failed"
+    exit_code = 60
+
+    def __init__(self, what: str, seen: str) -> None:
+        super().__init__(
+            f"{what[:1].upper()}{what[1:]} is not as it must be: {seen}",
+            "./inv logs collects what every part said; the same command again tries it anew.",
+        )

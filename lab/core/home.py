@@ -56,10 +56,12 @@ class Home:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path / f"{step}.log"
 
-    def make(self) -> None:
-        """Create the directory, readable by the owner alone."""
+    def make(self) -> bool:
+        """Create the directory, readable by the owner alone; whether it was not there."""
+        new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.chmod(0o700)
+        return new
 
     @property
     def clouds_yaml(self) -> Path:

@@ -66,7 +66,7 @@ def run(
     stdin: str | None = None,
     log: Path | None = None,
     timeout: float | None = None,
-    timeout_setting: str = "the step's timeout",
+    timeout_setting: str = "",
     check: bool = True,
     remedy: str = "",
 ) -> Finished:

@@ -11,6 +11,8 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.status import Status
 
+from lab.core.run_log import RUN
+
 NOTE_SECONDS = 10
 """Between two notes of one step where there is no live line."""
 
@@ -122,3 +124,32 @@ class Events:
     def _say(self, **event: object) -> None:
         with self._guard:
             print(json.dumps(event), file=self._stream, flush=True)
+
+
+class Recorded:
+    """A progress whose events also become rows of the run's log."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._notes: dict[str, str] = {}
+
+    def started(self, step: str, title: str) -> None:
+        """Event ``started``."""
+        RUN.add("started", step=step, title=title)
+        self._told.started(step, title)
+
+    def note(self, step: str, text: str) -> None:
+        """Event ``note``; repeated ones are one row."""
+        if self._notes.get(step) != text:
+            self._notes[step] = text
+            RUN.add("note", step=step, text=text)
+        self._told.note(step, text)
+
+    def finished(self, step: str, status: str, seconds: float) -> None:
+        """Event ``finished``."""
+        RUN.add("finished", step=step, status=status, seconds=round(seconds, 1))
+        self._told.finished(step, status, seconds)
+
+    def close(self) -> None:
+        """The run is over."""
+        self._told.close()

@@ -71,7 +71,7 @@ class Remote:
         stdin: str | None = None,
         check: bool = True,
         timeout: float | None = None,
-        timeout_setting: str = "the step's timeout",
+        timeout_setting: str = "",
         log: Path | None = None,
         remedy: str = "",
     ) -> Finished:

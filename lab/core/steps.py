@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 from time import monotonic
 
 from lab.core import process, waits
-from lab.core.errors import Interrupted
+from lab.core.errors import Interrupted, LabError
 from lab.core.progress import Progress
 from lab.core.state import State
 
@@ -41,9 +41,14 @@ def run(steps: Sequence[Step], state: State, progress: Progress, resume: str) ->
 
     The first failure stops the starting of further steps, lets the ones under way end, and is raised. ``resume``
     is the command that goes on, named in Interrupted.
+
+    Raises: ValueError (a step comes after one that there is not, or after itself through others), and whatever a step
+    raises; a LabError then has that step's title.
     """
     by_name = {step.name: step for step in steps}
-    order = TopologicalSorter({s.name: {a for a in s.after if a in by_name} for s in steps})
+    if unknown := [(s.name, a) for s in steps for a in s.after if a not in by_name]:
+        raise ValueError(f"step {unknown[0][0]!r} comes after {unknown[0][1]!r}, which is no step of this run")
+    order = TopologicalSorter({s.name: set(s.after) for s in steps})
     order.prepare()
     waits.cancelled.clear()
     failure: BaseException | None = None
@@ -80,13 +85,15 @@ def _one(step: Step, state: State, progress: Progress) -> None:
             state.record(step.name, status, seconds, datetime.now(UTC).isoformat(timespec="seconds"))
         progress.finished(step.name, status, seconds)
 
-    if step.done():
-        ended("kept")
-        return
-    progress.started(step.name, step.title)
     try:
+        if step.done():
+            ended("kept")
+            return
+        progress.started(step.name, step.title)
         step.run(lambda text: progress.note(step.name, text))
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, LabError):
+            error.step = step.title
         ended("failed")
         raise
     ended("done")

@@ -33,7 +33,7 @@ def until(
     probe: Callable[[], T | None],
     *,
     seconds: float,
-    setting: str,
+    setting: str = "",
     every: float = 1.0,
     fatal: Callable[[], str | None] | None = None,
     transient: tuple[type[Exception], ...] = (),
@@ -43,9 +43,9 @@ def until(
 ) -> T:
     """Call ``probe`` until it gives something true, and return that.
 
-    ``seconds`` bounds the wait and ``setting`` names what to raise; ``fatal`` returns a reason to give up at once;
-    exceptions of ``transient`` types count as "not yet" and are shown in the timeout's text; ``describe`` says what
-    is seen at the moment. Monotonic clock only. Raises: TimedOut, GaveUp, Interrupted.
+    ``seconds`` bounds the wait and ``setting`` is the flag that raises it, where one does; ``fatal`` returns a reason
+    to give up at once; exceptions of ``transient`` types count as "not yet" and are shown in the timeout's text;
+    ``describe`` says what is seen at the moment. Monotonic clock only. Raises: TimedOut, GaveUp, Interrupted.
     """
     deadline = monotonic() + seconds
     last = ""

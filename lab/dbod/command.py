@@ -53,9 +53,7 @@ def _asked(provider: str, home: Home, wanted: Request, note: Note) -> Result:
     queue, began = Queue(database.of(home)), monotonic()
     number = queue.accept(wanted, "command").id
     note(f"dbod-serve has {home.name}: job {number} is accepted")
-    waits.until(
-        f"job {number}", lambda: queue.get(number).done, seconds=JOB_SECONDS, setting="command.JOB_SECONDS", every=0.2
-    )
+    waits.until(f"job {number}", lambda: queue.get(number).done, seconds=JOB_SECONDS, every=0.2)
     job = queue.get(number)
     error = LabError.from_dict(job.error) if job.error else None
     if isinstance(error, jobs.REFUSALS):

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from lab.core import process, waits
 from lab.core.errors import DockerUnusable, LabBusy
 from lab.core.home import LABEL
+from lab.core.job import Job
 from lab.core.secrets import Secrets
 from lab.core.state import write_atomically
 from lab.core.waits import Note
@@ -93,7 +94,7 @@ def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
         base = dockers.client.images.get(engine.image)
     except docker.errors.ImageNotFound:
         store = next(one for one in datastores.load(SUITE) if one.name == engine.name)
-        base = dockers.client.images.get(store.build(note, folder() / "image.log", BUILD_SECONDS))
+        base = dockers.client.images.get(store.build(Job(note, folder() / "image.log", BUILD_SECONDS, "")))
     recipe = [RECIPE, base.id, engine.config, engine.argv, password(), MARIADB_ROWS]
     key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
     archive = folder() / f"{engine.name}-{key}.tar"
@@ -110,7 +111,7 @@ def bake(dockers: Dockers, engine: Engine, note: Note) -> Baked:
         changes = [f"LABEL {LABEL}=density-images", f"USER {UID}:{UID}"]
         changes += [f"ENV {e}" for e in environment]
         changes = [word for change in changes for word in ("--change", change)]
-        process.run("docker", "import", *changes, str(archive), tag, timeout=SECONDS, timeout_setting="bake.SECONDS")
+        process.run("docker", "import", *changes, str(archive), tag, timeout=SECONDS)
     return Baked(engine, tag, archive, known["program"], known["hashes"], environment)
 
 
@@ -163,7 +164,6 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         "the container's address",
         lambda: dockers.address(container),
         seconds=SECONDS,
-        setting="bake.SECONDS",
         fatal=dead,
     )
 
@@ -178,7 +178,6 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         f"{engine.image} to take its data",
         prepared,
         seconds=SECONDS,
-        setting="bake.SECONDS",
         fatal=dead,
         transient=TRANSIENT,
     )

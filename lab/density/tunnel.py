@@ -25,7 +25,6 @@ class Tunnel:
             "SSH to the lab's machine",
             self._socket.exists,
             seconds=SECONDS,
-            setting="tunnel.SECONDS",
             every=0.1,
             fatal=self._dead,
             log=self._log,
@@ -35,7 +34,7 @@ class Tunnel:
         """The port on 127.0.0.1 that leads to ``host:port`` beyond the machine. Raises: CommandFailed."""
         here = free_port()
         forward = ("-S", str(self._socket), "-O", "forward", "-L", f"127.0.0.1:{here}:{host}:{port}")
-        process.run(*self._address.ssh_argv(*forward), timeout=SECONDS, timeout_setting="tunnel.SECONDS")
+        process.run(*self._address.ssh_argv(*forward), timeout=SECONDS)
         return here
 
     def close(self) -> None:

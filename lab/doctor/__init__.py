@@ -5,8 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable
 
+from lab.config import catalog
 from lab.config.plan import Facts
-from lab.config.settings import LabSpec
 from lab.core import process
 from lab.core.errors import LabError
 from lab.doctor import features, hardware, kvm, reach, software
@@ -14,13 +14,13 @@ from lab.doctor.finding import Finding
 from lab.host import packages
 
 
-def probe(spec: LabSpec | None = None) -> list[Finding]:
+def probe() -> list[Finding]:
     """All findings, in the order of the table; probes run at the same time (the slowest waits 10 s at most)."""
-    wanted = spec or LabSpec()
+    takes = catalog.load().installers["packages"]
     probes: list[Callable[[], Finding | list[Finding]]] = [
         hardware.system,
-        lambda: hardware.memory(wanted.memory),
-        lambda: hardware.disk(wanted.disk),
+        lambda: hardware.memory(takes.memory),
+        lambda: hardware.disk(takes.room, takes.room_why),
         hardware.processors,
         hardware.hardware_virtualisation,
         hardware.capabilities,
@@ -41,11 +41,11 @@ def probe(spec: LabSpec | None = None) -> list[Finding]:
     return [finding for several in found for finding in (several if isinstance(several, list) else [several])]
 
 
-def facts(spec: LabSpec) -> Facts:
-    """What the plan decides by."""
+def facts(install: bool = True) -> Facts:
+    """What the plan decides by; ``install``: what is lacking may be installed."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         proof = pool.submit(kvm.prove)
-        docker = pool.submit(_docker_possible, spec)
+        docker = pool.submit(_docker_possible, install)
         others = [pool.submit(finder) for finder in (software.libvirt, software.virtualbox)]
         libvirt, virtualbox = ((f.result().status == "ok", f.result().detail) for f in others)
         return Facts(docker.result(), libvirt, virtualbox, (proof.result().works is True, proof.result().why))
@@ -60,7 +60,7 @@ def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Fin
         return Finding(name, name.capitalize(), "warn", f"could not be probed: {error}")
 
 
-def _docker_possible(spec: LabSpec) -> tuple[bool, str]:
+def _docker_possible(install: bool) -> tuple[bool, str]:
     """Whether a machine container can run here, after installing what ``up`` would install."""
     unable = [finding for finding in (hardware.capabilities(), hardware.cgroups()) if finding.status == "fail"]
     if unable:
@@ -68,7 +68,7 @@ def _docker_possible(spec: LabSpec) -> tuple[bool, str]:
     seen = software.docker()
     if seen.status != "warn":
         return seen.status == "ok", seen.detail
-    if not spec.install:
+    if not install:
         return True, f"{seen.detail}; --no-install prints how to get one"
     if packages.may_install() and process.have("apt-get"):
         return True, f"{seen.detail}, but there is the right to install and start one"

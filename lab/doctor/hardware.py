@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from lab.config.settings import FIELDS
 from lab.containers import client
 from lab.core.home import cache
 from lab.doctor import features, kvm
@@ -17,8 +18,8 @@ from lab.doctor.finding import Finding, Status
 from lab.host import kernel
 
 GIB = 2**30
-LEAST_MEMORY = 6
-"""The setting's own lower bound, GiB."""
+LEAST_MEMORY = FIELDS["memory"].metadata["low"]
+"""GiB."""
 NEEDED = ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "SYS_CHROOT")
 """Capabilities without which systemd or Open vSwitch cannot run in a container."""
 
@@ -46,15 +47,15 @@ def memory(want: int) -> Finding:
     return Finding("memory", "Memory", "fail" if free < LEAST_MEMORY else "warn", detail, fix)
 
 
-def disk(want: int) -> list[Finding]:
-    """Room at Docker's root and at the lab's cache, in GiB."""
+def disk(want: int, why: str) -> list[Finding]:
+    """Room at Docker's root and at the lab's cache, in GiB; ``why`` says what takes ``want``."""
     places = {"disk-docker": ("Disk for Docker", _docker_root()), "disk-cache": ("Disk for the cache", cache())}
     found = []
     for name, (title, place) in places.items():
         there = next(p for p in (place, *place.parents) if p.exists())
         free = shutil.disk_usage(there).free / GIB
-        detail = f"{free:.0f} GiB free at {place}; a lab needs {want}"
-        fix = "Free some (docker system df, ./inv destroy --all), or give --disk (15 at least)."
+        detail = f"{free:.0f} GiB free at {place}; a lab needs {want}: {why}"
+        fix = "Free some: docker system df says what Docker holds; ./inv list names the labs."
         found.append(Finding(name, title, "ok" if free >= want else "fail", detail, "" if free >= want else fix))
     return found
 

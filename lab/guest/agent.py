@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import catalog
-from lab.config.settings import LabSpec
 from lab.core import process
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.host import git_mirrors
 from lab.host.git_mirrors import GIT_BASE
 
@@ -25,29 +25,27 @@ class Agent:
     ref: str
     commit: str
 
-    def install(self, root: Path, log: Path, seconds: float) -> None:
+    def install(self, root: Path, job: Job) -> None:
         """Put its package in place of the distribution's in the tree ``root``. Raises: CommandFailed, TimedOut."""
         with tempfile.TemporaryDirectory(dir=root.parent) as name:
             git = ("git", "--git-dir", f"{name}/git")
-            process.run("git", "init", "--quiet", "--bare", f"{name}/git", log=log)
+            job.run("git", "init", "--quiet", "--bare", f"{name}/git")
             process.run(
-                *git, "fetch", "--quiet", self.source, self.ref,
-                log=log, timeout=seconds, timeout_setting="build_timeout",
-            )  # fmt: skip
-            process.run(*git, "archive", f"--output={name}/trove.tar", self.commit, "trove", log=log)
-            process.run(*process.as_root("rm", "-rf", root / PACKAGE), log=log)
+                *git, "fetch", "--quiet", self.source, self.ref)  # fmt: skip
+            job.run(*git, "archive", f"--output={name}/trove.tar", self.commit, "trove")
+            job.as_root("rm", "-rf", root / PACKAGE)
             target = (root / PACKAGE).parent
-            process.run(
-                *process.as_root("tar", "-x", "--no-same-owner", "-C", target, "-f", f"{name}/trove.tar"), log=log
-            )
-        process.run(*process.as_root("chroot", root, "python3", "-m", "compileall", "-q", f"/{PACKAGE}"), log=log)
+            job.as_root("tar", "-x", "--no-same-owner", "-C", target, "-f", f"{name}/trove.tar")
+        job.as_root("chroot", root, "python3", "-m", "compileall", "-q", f"/{PACKAGE}")
 
 
-def of(home: Home, spec: LabSpec) -> Agent:
-    """The agent of the control plane's release; which commit that is was settled when the lab was first made.
+def of(home: Home, release: str, mirror: str) -> Agent:
+    """The agent of the control plane's ``release``, from the folder ``mirror`` or, if empty, OpenStack's git.
+
+    Which commit that is was settled when the lab was first made.
 
     Raises: GitUnreachable.
     """
-    ref = catalog.load().release(spec.release).trove.ref
-    source = f"{spec.mirror or GIT_BASE}/openstack/trove"
+    ref = catalog.load().release(release).trove.ref
+    source = f"{mirror or GIT_BASE}/openstack/trove"
     return Agent(source, ref, home.state.get("agent.commit") or git_mirrors.head(source, ref))

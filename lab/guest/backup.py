@@ -13,9 +13,9 @@ from typing import Any
 from lab.build import rootfs
 from lab.containers import client
 from lab.core import process
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.core.waits import Note
 from lab.guest import datastores
 
 FOLDER = RESOURCES / "dockerfiles" / "backup"
@@ -35,10 +35,10 @@ def key(suite: str) -> str:
     return datastores.key(FOLDER, _base(suite), _version())
 
 
-def build(suite: str, note: Note, log: Path, seconds: float) -> str:
-    """Build the image and give its tag. Raises: CommandFailed, GaveUp, TimedOut."""
-    program = _program(log, seconds)
-    made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), note, log, seconds, program)
+def build(suite: str, job: Job) -> str:
+    """Build the image and give its tag. Raises: CommandFailed, CheckFailed, TimedOut."""
+    program = _program(job)
+    made = datastores.build(REPOSITORY, FOLDER, _base(suite), _version(), job, program)
     return client.tag(made, REPOSITORY, _version())
 
 
@@ -55,25 +55,23 @@ def _recipe() -> dict[str, Any]:
     return tomllib.loads((FOLDER / "recipe.toml").read_text())
 
 
-def _program(log: Path, seconds: float) -> dict[str, bytes]:
+def _program(job: Job) -> dict[str, bytes]:
     """Path to content of the program's files, out of the pinned source, fetched as the host's pip is configured."""
     with tempfile.TemporaryDirectory() as folder:
         process.run(
             sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes",
-            f"--requirement={PINNED}", f"--dest={folder}",
-            log=log, timeout=seconds, timeout_setting="--build-timeout",
-        )  # fmt: skip
+            f"--requirement={PINNED}", f"--dest={folder}")  # fmt: skip
         (source,) = Path(folder).iterdir()
         return _mended(_members(source.read_bytes()))
 
 
 def _mended(program: dict[str, bytes]) -> dict[str, bytes]:
-    """The program with what the recipe replaces in it. Raises: GaveUp, if there is nothing to replace."""
+    """The program with what the recipe replaces in it. Raises: CheckFailed, if there is nothing to replace."""
     mended = dict(program)
     for path, words in _recipe()["replace"].items():
         for old, new in words.items():
             if program.get(path, b"").count(old.encode()) != 1:
-                raise GaveUp("the backup program", f"{path} does not have {old!r} once: look at recipe.toml")
+                raise CheckFailed("the backup program", f"{path} does not have {old!r} once: look at recipe.toml")
             mended[path] = mended[path].replace(old.encode(), new.encode())
     return mended
 

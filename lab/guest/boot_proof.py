@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import socket
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from lab.core import process, waits
 from lab.core.home import cache
+from lab.core.job import Job
 from lab.core.ssh import free_port
-from lab.core.waits import Note
+from lab.doctor import kvm
 from lab.guest import configdrive
 
 LAST_LINES = 12
@@ -77,13 +79,19 @@ def booted(image: Path, log: Path, *, memory: int, extra: list[process.Argument]
 
 def accelerator() -> list[process.Argument]:
     """QEMU's words for the processor: KVM where a guest was seen to boot on it, else emulation."""
-    if os.environ.get("TROVE_LAB_PROOF_KVM") == "1":
+    if _kvm_boots():
         return ["-accel", "kvm", "-cpu", "host"]
     # cmpxchg16b corrupts the flags under QEMU 7.2's emulation, and a kernel that finds it uses it
     return ["-accel", "tcg,tb-size=256", "-cpu", "qemu64,-cx16"]
 
 
-def trove_guest(image: Path, note: Note, log: Path, seconds: float) -> None:
+@functools.cache
+def _kvm_boots() -> bool:
+    """Whether this user was seen to boot a kernel with KVM; tried once in a process."""
+    return os.access(kvm.DEVICE, os.R_OK | os.W_OK) and bool(kvm.prove().works)
+
+
+def trove_guest(image: Path, job: Job) -> None:
     """Boot the Trove guest with a config drive as Trove's, until its agent dials the message queue.
 
     Raises: GaveUp, TimedOut; both tell what the console said last.
@@ -102,30 +110,28 @@ def trove_guest(image: Path, note: Note, log: Path, seconds: float) -> None:
             *("-drive", f"file={drive},if=ide,media=cdrom,readonly=on"),
             *("-netdev", "user,id=n0"),
         ]
-        with booted(image, _console(log), memory=1024, extra=extra) as boot:
-            _await("the guest agent's call to the message queue", lambda: _dialled(queue), boot, note, seconds)
+        with booted(image, _console(job.log), memory=1024, extra=extra) as boot:
+            _await("the guest agent's call to the message queue", lambda: _dialled(queue), boot, job)
 
 
-def smoke_guest(image: Path, note: Note, log: Path, seconds: float) -> None:
+def smoke_guest(image: Path, job: Job) -> None:
     """Boot the smoke guest until it answers HTTP. Raises: GaveUp, TimedOut."""
     port = free_port()
     extra: list[process.Argument] = ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:80"]
-    with booted(image, _console(log), memory=128, extra=extra) as boot:
-        _await(
-            "the smoke guest's report", lambda: "LAB-SMOKE address=10.0.2.15" in boot.console(), boot, note, seconds
-        )
+    with booted(image, _console(job.log), memory=128, extra=extra) as boot:
+        _await("the smoke guest's report", lambda: "LAB-SMOKE address=10.0.2.15" in boot.console(), boot, job)
 
 
-def _await(what: str, probe: Callable[[], bool], boot: Boot, note: Note, seconds: float) -> None:
+def _await(what: str, probe: Callable[[], bool], boot: Boot, job: Job) -> None:
     waits.until(
         what,
         probe,
-        seconds=seconds,
-        setting="guest_timeout",
+        seconds=job.seconds,
+        setting="--guest-timeout",
         every=0.5,
         fatal=boot.ended,
         describe=lambda: (boot.last().splitlines() or ["nothing on the console yet"])[-1][:100],
-        note=note,
+        note=job.note,
         log=boot.log,
     )
 

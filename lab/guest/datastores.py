@@ -12,9 +12,9 @@ from typing import Any
 
 from lab.build import rootfs
 from lab.containers import client
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.core.waits import Note
 from lab.host import apt
 
 FILE = RESOURCES / "images" / "trove-guest" / "datastores.toml"
@@ -52,9 +52,9 @@ class Datastore:
         """Hash of all that the image is made from."""
         return key(self.directory, self.base, self.version)
 
-    def build(self, note: Note, log: Path, seconds: float) -> str:
-        """Build the image, tag it with the version, and give that tag. Raises: CommandFailed, GaveUp …"""
-        made = build(self.repository, self.directory, self.base, self.version, note, log, seconds)
+    def build(self, job: Job) -> str:
+        """Build the image, tag it with the version, and give that tag. Raises: CommandFailed, CheckFailed …"""
+        made = build(self.repository, self.directory, self.base, self.version, job)
         self._check(made)
         return client.tag(made, self.repository, self.version)
 
@@ -63,7 +63,7 @@ class Datastore:
         program = {"mariadb": "mariadbd", "postgresql": "postgres"}[self.name]
         said = client.output(image, [program, "--version"])
         if f" {self.version}." not in said:
-            raise GaveUp(f"{self.name} {self.version}", f"the package is another version: {said.strip()}")
+            raise CheckFailed(f"{self.name} {self.version}", f"the package is another version: {said.strip()}")
 
 
 def key(directory: Path, base: rootfs.Recipe, version: str) -> str:
@@ -72,20 +72,18 @@ def key(directory: Path, base: rootfs.Recipe, version: str) -> str:
 
 
 def build(
-    repository: str, directory: Path, base: rootfs.Recipe, version: str, note: Note, log: Path, seconds: float,
+    repository: str, directory: Path, base: rootfs.Recipe, version: str, job: Job,
     extra: Mapping[str, bytes] | None = None,
 ) -> str:  # fmt: skip
-    """Build an image on ``base``; its tag by content. Raises: CommandFailed, GaveUp …"""
-    note(f"building {repository}")
+    """Build an image on ``base``; its tag by content. Raises: CommandFailed, CheckFailed …"""
+    job.note(f"building {repository}")
     return client.build(
         repository,
         directory,
-        arguments={"BASE": rootfs.image(base, note, log, seconds), "VERSION": version},
+        arguments={"BASE": rootfs.image(base, job), "VERSION": version},
         extra=extra,
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from openstack.connection import Connection
 
 from lab.cloud import glance
 from lab.cloud.trove import VM, Trove
-from lab.config.settings import LabSpec
-from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.guest import images
@@ -31,22 +31,25 @@ class Guests:
         """Glance's tag on the guest image; datastore versions name it."""
         return f"trove{self.suffix}"
 
-    def made(self, home: Home, spec: LabSpec) -> list[Step]:
-        """The steps that make the images, and boot the guest's where that can be done before Nova does it."""
-        step, log = f"guest-image{self.suffix}", home.log
+    def steps(self, log: Callable[[str], Path], build_seconds: float, boot_seconds: float) -> list[Step]:
+        """The steps that make the images, and boot the guest's where that can be done before Nova does it.
+
+        ``log`` gives the log file of a step.
+        """
+        step = f"guest-image{self.suffix}"
         kind = " for machines" if self.suffix else ""
         steps = [
             Step(
                 step,
                 f"build the Trove guest image{kind}",
                 self.trove.whole,
-                lambda note: self.trove.build(note, log(step), spec.build_timeout),
+                lambda note: self.trove.build(Job(note, log(step), build_seconds)),
             ),
             Step(
                 f"smoke-image{self.suffix}",
                 f"build the smoke guest's image{kind}",
                 self.smoke.whole,
-                lambda note: self.smoke.build(note, log(f"smoke-image{self.suffix}"), spec.build_timeout),
+                lambda note: self.smoke.build(Job(note, log(f"smoke-image{self.suffix}"), build_seconds)),
             ),
         ]
         if self.trove.boot is None:
@@ -57,7 +60,9 @@ class Guests:
                 f"boot-proof{self.suffix}",
                 "boot the guest image, before Glance sees it",
                 self.trove.proven,
-                lambda note: self.trove.prove(note, log(f"boot-proof{self.suffix}"), spec.guest_timeout),
+                lambda note: self.trove.prove(
+                    Job(note, log(f"boot-proof{self.suffix}"), boot_seconds, "--guest-timeout")
+                ),
                 (step, "machine-image"),
             ),
         ]

@@ -11,17 +11,16 @@ from typing import Any
 
 from filelock import FileLock
 
-from lab.build import archive
 from lab.build.content_key import content
 from lab.build.rootfs import digest
 from lab.core.home import cache
+from lab.core.job import Job
 from lab.core.state import write_atomically
-from lab.core.waits import Note
 from lab.guest import boot_proof, smoke, trove
 from lab.guest.agent import Agent
 
-Build = Callable[[Path, Note, Path, float], None]
-"""Writes the image at a path; then note, log, seconds."""
+Build = Callable[[Path, Job], None]
+"""Writes the image at a path, or boots the one that is there."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ class Image:
             return True
         return "sha256" in record and digest(self.path) == record["sha256"]
 
-    def build(self, note: Note, log: Path, seconds: float) -> None:
+    def build(self, job: Job) -> None:
         """Make the file unless it is whole: beside, then renamed. Raises: what the build raises."""
         with FileLock(self.path.with_suffix(".lock")):
             if self.whole():
                 return
             part = self.path.with_suffix(f".part.{self.format.suffix}")
             try:
-                self.make(part, note, log, seconds)
+                self.make(part, job)
                 facts = {"sha256": digest(part), "size": part.stat().st_size, "mtime": part.stat().st_mtime_ns}
                 part.replace(self.path)
             finally:
@@ -95,10 +94,10 @@ class Image:
         """Whether this very file has booted."""
         return self.whole() and self._record.get("booted") == self.sha256
 
-    def prove(self, note: Note, log: Path, seconds: float) -> None:
+    def prove(self, job: Job) -> None:
         """Boot it. Raises: GaveUp or TimedOut with what the console said last."""
         assert self.boot is not None
-        self.boot(self.path, note, log, seconds)
+        self.boot(self.path, job)
         self._write({**self._record, "booted": self.sha256})
 
     @cached_property
@@ -139,7 +138,7 @@ def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = F
     recipe = trove.Recipe(suite, agent, backups)
     return Image(
         "trove-guest",
-        content(recipe.key, Path(archive.__file__)),
+        content(recipe.key, "container"),
         recipe.build_container,
         None,
         DOCKER,
@@ -151,7 +150,7 @@ def container_guest(suite: str, agent: Agent | None = None, *, backups: bool = F
 def container_smoke(suite: str) -> Image:
     """The smoke guest for Nova's Docker driver: busybox with the same script."""
     recipe = smoke.Recipe(suite)
-    key = content(recipe.key, Path(archive.__file__))
+    key = content(recipe.key, "container")
     return Image("smoke", key, recipe.build_container, None, DOCKER, properties=CONTAINER)
 
 

@@ -15,8 +15,9 @@ from lab.build.content_key import content
 from lab.build.disk import Disk
 from lab.core import process
 from lab.core.home import KERNELS, cache
-from lab.core.resources import PACKAGE, RESOURCES
-from lab.core.waits import Note
+from lab.core.job import Job
+from lab.core.resources import RESOURCES
+from lab.guest.sources import SOURCES
 
 FOLDER = RESOURCES / "images" / "smoke"
 PACKAGES = (
@@ -32,7 +33,6 @@ PACKAGES = (
 SIZE_MIB = 64
 NETWORK_MODULES = ("virtio_net",)
 """Not in the initial RAM disk of ordinary guests, which have udev."""
-CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init")
 
 
 @dataclass(frozen=True)
@@ -48,33 +48,33 @@ class Recipe:
     @cached_property
     def key(self) -> str:
         """Hash of all that it is made from."""
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *CODE)
+        return content(json.dumps(asdict(self._rootfs)), *SOURCES)
 
-    def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+    def build(self, target: Path, job: Job) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(target.with_suffix(".work"), note, log, seconds) as (full, small):
-            note("making the disk image")
-            disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", log, tools=full, modules=NETWORK_MODULES)
+        with self._trees(target.with_suffix(".work"), job) as (full, small):
+            job.note("making the disk image")
+            disk = Disk(small, "smoke", SIZE_MIB, "console=ttyS0 quiet", job, tools=full, modules=NETWORK_MODULES)
             disk.build(target)
             _keep_kernel(full)
 
-    def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+    def build_container(self, target: Path, job: Job) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut."""
-        with self._trees(target.with_suffix(".work"), note, log, seconds) as (_, small):
-            note("making the image archive")
+        with self._trees(target.with_suffix(".work"), job) as (_, small):
+            job.note("making the image archive")
             for name in ("sh", "sleep"):  # the driver's wait for the network runs before init installs the others
                 process.run(*process.as_root("ln", "-s", "busybox", small / "bin" / name))
-            archive.write(small, target, volumes=[], log=log, seconds=seconds)
+            archive.write(small, target, volumes=[], job=job)
 
     @contextlib.contextmanager
-    def _trees(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[tuple[Path, Path]]:
+    def _trees(self, work: Path, job: Job) -> Iterator[tuple[Path, Path]]:
         rootfs.clear(work)
         work.mkdir()
         try:
             full, small = work / "full", work / "small"
-            note("unpacking a kernel and busybox (mmdebstrap)")
-            rootfs.make(self._rootfs, full, log, seconds)
-            process.run(*process.as_root("sh", FOLDER / "tree.sh", full, small), log=log)
+            job.note("unpacking a kernel and busybox (mmdebstrap)")
+            rootfs.make(self._rootfs, full, job)
+            job.as_root("sh", FOLDER / "tree.sh", full, small)
             yield full, small
         finally:
             process.run(*process.as_root("rm", "-rf", "--one-file-system", work))

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 from lab.config import catalog
-from lab.config.settings import LabSpec
+from lab.config.settings import DEFAULTS
 from lab.core.errors import Unsupported
 from lab.core.home import cache
+from lab.core.job import Job
 from lab.core.waits import Note
 from lab.guest import images
 from lab.guest.images import Image
@@ -21,7 +22,7 @@ def build(distro: str, note: Note) -> Path:
     """Build the guest image of ``distro`` unless it is cached; its path. Raises: any LabError of the build."""
     image = _image(distro)
     packages.ensure(PARTS, note, cache() / "image-build.log")
-    image.build(note, cache() / "image-build.log", LabSpec().build_timeout)
+    image.build(Job(note, cache() / "image-build.log", DEFAULTS.build_timeout, ""))
     return image.path
 
 
@@ -30,7 +31,7 @@ def boot(distro: str, note: Note) -> str:
     image = _image(distro)
     build(distro, note)
     with tempfile.TemporaryDirectory() as folder:
-        image.prove(note, Path(folder) / "boot.log", LabSpec().guest_timeout)
+        image.prove(Job(note, Path(folder) / "boot.log", DEFAULTS.guest_timeout, ""))
     return f"{image.path} boots; its guest agent dialled the message queue"
 
 

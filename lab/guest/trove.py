@@ -14,18 +14,18 @@ from lab.build.content_key import content
 from lab.build.disk import Disk
 from lab.containers import client
 from lab.core import process
-from lab.core.resources import PACKAGE, RESOURCES
-from lab.core.waits import Note
-from lab.guest import agent, backup, datastores
+from lab.core.job import Job
+from lab.core.resources import RESOURCES
+from lab.guest import backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
+from lab.guest.sources import SOURCES
 
 FOLDER = RESOURCES / "images" / "trove-guest"
 PRELOAD = RESOURCES / "images" / "preload.sh"
 SIZE_MIB = 2048
 """The root file system; growpart takes the flavor's disk at first boot."""
 COMMAND_LINE = "console=ttyS0 loglevel=4 systemd.show_status=true 8250.nr_uarts=1"
-CODE = (Path(__file__), PACKAGE / "build/disk.py", RESOURCES / "images" / "initrd-init", PRELOAD)
 
 
 @dataclass(frozen=True)
@@ -50,54 +50,51 @@ class Recipe:
     def key(self) -> str:
         """Hash of all that it is made from."""
         carried = [d.key for d in self.datastores] + ([backup.key(self.suite)] if self.backups else [])
-        own = (self.agent.commit, Path(agent.__file__)) if self.agent else ()
-        return content(FOLDER, json.dumps(asdict(self._rootfs)), *carried, *CODE, *own)
+        own = self.agent.commit if self.agent else ""
+        return content(json.dumps(asdict(self._rootfs)), *carried, own, *SOURCES)
 
-    def build(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+    def build(self, target: Path, job: Job) -> None:
         """Write the qcow2. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
-            note("making the disk image")
-            Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, log, tools=root).build(target)
+        with self._tree(target.with_suffix(".work"), job) as root:
+            job.note("making the disk image")
+            Disk(root, "trove-guest", SIZE_MIB, COMMAND_LINE, job, tools=root).build(target)
 
-    def build_container(self, target: Path, note: Note, log: Path, seconds: float) -> None:
+    def build_container(self, target: Path, job: Job) -> None:
         """Write the archive for ``docker load``. Raises: CommandFailed, DiskFull, TimedOut, GaveUp."""
-        with self._tree(target.with_suffix(".work"), note, log, seconds) as root:
-            note("making the image archive")
+        with self._tree(target.with_suffix(".work"), job) as root:
+            job.note("making the image archive")
             # overlayfs does not stack on overlayfs: the guest's own Docker needs a volume
-            archive.write(root, target, volumes=["/var/lib/docker"], log=log, seconds=seconds)
+            archive.write(root, target, volumes=["/var/lib/docker"], job=job)
 
     @contextlib.contextmanager
-    def _tree(self, work: Path, note: Note, log: Path, seconds: float) -> Iterator[Path]:
-        tags = [datastore.build(note, log, seconds) for datastore in self.datastores]
+    def _tree(self, work: Path, job: Job) -> Iterator[Path]:
+        tags = [datastore.build(job) for datastore in self.datastores]
         if self.backups:
-            tags.append(backup.build(self.suite, note, log, seconds))
+            tags.append(backup.build(self.suite, job))
         rootfs.clear(work)
         work.mkdir()
         try:
-            self.tree(work / "root", tags, note, log, seconds)
+            self.tree(work / "root", tags, job)
             yield work / "root"
         finally:
             process.run(*process.as_root("rm", "-rf", "--one-file-system", work))
 
-    def tree(self, root: Path, tags: list[str], note: Note, log: Path, seconds: float) -> None:
+    def tree(self, root: Path, tags: list[str], job: Job) -> None:
         """The root filesystem, without what only a disk needs; a container guest starts from it as well."""
-        note("making the root filesystem (mmdebstrap)")
-        rootfs.make(self._rootfs, root, log, seconds)
-        process.run(*process.as_root("cp", "-r", "--no-preserve=all", f"{FOLDER / 'overlay'}/.", root), log=log)
-        process.run(*process.as_root("sh", FOLDER / "finish.sh", root), log=log)
+        job.note("making the root filesystem (mmdebstrap)")
+        rootfs.make(self._rootfs, root, job)
+        job.as_root("cp", "-r", "--no-preserve=all", f"{FOLDER / 'overlay'}/.", root)
+        job.as_root("sh", FOLDER / "finish.sh", root)
         if self.agent:
-            note(f"putting in the guest agent of Trove {self.agent.ref}")
-            self.agent.install(root, log, seconds)
-        note("loading the datastores' images into the guest's Docker")
+            job.note(f"putting in the guest agent of Trove {self.agent.ref}")
+            self.agent.install(root, job)
+        job.note("loading the datastores' images into the guest's Docker")
         archives = {tag: root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar" for tag in tags}
         for tag, file in archives.items():
             client.save(tag, file)
         process.run(
             *process.as_root("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", PRELOAD, root),
             *(word for pair in archives.items() for word in pair),
-            log=log,
-            timeout=seconds,
-            timeout_setting="build_timeout",
         )
         for saved in archives.values():
             saved.unlink()

@@ -44,11 +44,9 @@ def start(note: Note, allowed: bool = True, before: dict[str, str] | None = None
             # of an engine that was killed: dockerd refuses to start when some other process has that number now
             process.run(*process.as_root("rm", "-f", PID_FILE))
             process.spawn(*process.as_root("dockerd"), log=log, outlives_us=True)
-            waits.until(
-                "dockerd's process file", running, seconds=60, setting="--service-timeout", every=0.2, log=log
-            )
+            waits.until("dockerd's process file", running, seconds=60, every=0.2, log=log)
             _remember_engine(before)
-    waits.until("the Docker engine", _reachable, seconds=60, setting="--service-timeout", every=0.5)
+    waits.until("the Docker engine", _reachable, seconds=60, every=0.5)
 
 
 def stop(note: Note) -> bool:
@@ -70,7 +68,7 @@ def stop(note: Note) -> bool:
         return False
     note("stopping the Docker engine that the lab started")
     process.run(*process.as_root("kill", str(ours["pid"])))
-    waits.until("dockerd to end", lambda: not _alive(ours["pid"]), seconds=60, setting="--service-timeout")
+    waits.until("dockerd to end", lambda: not _alive(ours["pid"]), seconds=60)
     firewall.restore(ours.get("network", {}))
     record.unlink()
     return True

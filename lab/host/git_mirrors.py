@@ -146,7 +146,7 @@ def _fetch(repository: Path, url: str, ref: str, log: Path) -> None:
         full = known[0] if known else ref
         into = full if known else f"refs/heads/lab-{ref}"
         fetch = ("fetch", "--force", "--no-write-fetch-head", url, f"+{full}:{into}")
-        process.run(*git, *fetch, log=log, timeout=FETCH_SECONDS, timeout_setting="the fetch's own limit")
+        process.run(*git, *fetch, log=log, timeout=FETCH_SECONDS)
     except CommandFailed as error:
         raise GitUnreachable(url, reason(error.last_lines)) from error
     process.run(*git, "symbolic-ref", "HEAD", into if into.startswith("refs/heads/") else f"refs/heads/{ref}")

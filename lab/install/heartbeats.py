@@ -25,7 +25,7 @@ def await_keystone(admin: Callable[[], Connection], seconds: float, note: Note) 
         "keystone",
         lambda: admin().identity.get("/").ok,
         seconds=seconds,
-        setting="service_timeout",
+        setting="--service-timeout",
         transient=NOT_YET,
         note=note,
     )
@@ -62,7 +62,7 @@ class Heartbeats:
             "fresh heartbeats",
             all_fresh,
             seconds=self.seconds,
-            setting="service_timeout",
+            setting="--service-timeout",
             transient=NOT_YET,
             describe=lambda: "late: " + ", ".join(late),
             note=note,

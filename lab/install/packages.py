@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from openstack.connection import Connection
 
 from lab.cloud import access
-from lab.config.settings import NOTHING, LabSpec
+from lab.config.settings import BACKUPS, NOTHING
 from lab.core import waits
-from lab.core.home import Home
-from lab.core.ssh import Remote
+from lab.core.job import Job
 from lab.core.steps import Step
 from lab.core.waits import Note
+from lab.guest.agent import Agent
+from lab.guest.guests import Guests
 from lab.install import render, resources
+from lab.install.contract import Ground
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
-from lab.install.site import Site
+from lab.install.site import PORTS, Site
 from lab.install.target import Target
-from lab.machine import keys
+from lab.machine import image, keys
 
 FIRST_UNITS = ("trove-lab-address", "openvswitch-switch", "mariadb", "rabbitmq-server", "memcached", "ovn-central")
 UNITS = (
@@ -51,16 +53,57 @@ RULES = "/usr/lib/python3/dist-packages/trove/templates"
 
 @dataclass(frozen=True)
 class Packages:
-    """The installer: ``remote`` and ``site`` are asked only when a step runs, since the machine must be up first."""
+    """The installer, for the lab on ``ground``."""
 
-    home: Home
-    spec: LabSpec
-    remote: Callable[[], Remote]
-    site: Callable[[], Site]
+    ground: Ground
+    settled: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=lambda: PORTS)
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    agent: Agent | None = None
+    made_of: tuple[str, ...] = ()
+    image_title: str = "build the machine's image with OpenStack's packages"
+
+    @cached_property
+    def site(self) -> Site:
+        """What the installation looks like on this machine, which must be up. Raises: SshFailed."""
+        spec = self.ground.spec
+        # the userspace datapath works everywhere, the kernel's where it has one at hand
+        kernel = self.ground.remote().run("test", "-d", "/sys/module/openvswitch", check=False).ok
+        return Site(
+            public_ports=self.ground.ports(),
+            datapath="system" if kernel else "netdev",
+            virt_type=spec.hypervisor,
+            beside=spec.beside if spec.beside != NOTHING else "",
+            database_timeout=spec.database_timeout,
+            backups=spec.with_ == BACKUPS,
+        )
+
+    @property
+    def compute_host(self) -> str:
+        """See Installer.compute_host."""
+        return self.site.compute_host
+
+    def image_tag(self, suite: str) -> str:
+        """See Installer.image_tag."""
+        return image.machine_tag(suite, image.PACKAGES)
+
+    def make_image(self, suite: str, job: Job) -> None:
+        """See Installer.make_image."""
+        image.machine(suite, image.PACKAGES, job)
+
+    def guests(self, built: Guests) -> Guests:
+        """See Installer.guests."""
+        return built
+
+    def commits(self) -> dict[str, str]:
+        """See Installer.commits: packages have versions."""
+        return {}
 
     def steps(self, after: str) -> list[Step]:
         """The installation as steps; the first one comes after step ``after``."""
-        beats = Heartbeats(self.remote, self.admin, self.spec.service_timeout, 1 + (self.spec.beside != NOTHING))
+        beats = Heartbeats(
+            self.ground.remote, self.admin, self.ground.spec.service_timeout, 1 + (self.ground.spec.beside != NOTHING)
+        )
         return [
             Step("configure", "write the services' configuration", self._configured, self._configure, (after,)),
             Step("databases", "make the services' databases", self._has_databases, self._databases, ("configure",)),
@@ -72,16 +115,16 @@ class Packages:
 
     def admin(self) -> Connection:
         """The administrator's connection."""
-        return access.connect(self.home.clouds_yaml, "admin")
+        return access.connect(self.ground.home.clouds_yaml, "admin")
 
     @property
     def outbound(self) -> str:
         """A URL in the machine that a guest must reach."""
-        return self.site().internal_url("identity")
+        return self.site.internal_url("identity")
 
     @cached_property
     def _target(self) -> Target:
-        return Target(self.home, self.remote, self.spec.install_timeout)
+        return Target(self.ground.home, self.ground.remote, self.ground.spec.install_timeout)
 
     def offer_settings(self, datastore: str, version: str) -> None:
         """Tell Trove which settings users may change."""
@@ -89,16 +132,16 @@ class Packages:
 
     @cached_property
     def _archive(self) -> bytes:
-        site = self.site()
-        files = render.render(site, self.home.secrets, render.first(site))
+        site = self.site
+        files = render.render(site, self.ground.home.secrets, render.first(site))
         return render.archive(files + render.driver() if site.virt_type == "docker" else files)
 
     @property
     def _units(self) -> tuple[str, ...]:
-        units = (*UNITS, *SWIFT_UNITS) if self.site().backups else UNITS
-        if self.site().virt_type != "docker":
+        units = (*UNITS, *SWIFT_UNITS) if self.site.backups else UNITS
+        if self.site.virt_type != "docker":
             return units
-        if self.site().beside:
+        if self.site.beside:
             return ("docker", *units, "nova-compute-machines")
         return ("docker", *(unit for unit in units if unit not in LIBVIRT_UNITS))
 
@@ -113,7 +156,7 @@ class Packages:
         self._target.unpack(self._archive)
         note("starting the database server, the message queue and the switch")
         self._target.script("first.sh", *FIRST_UNITS)
-        if self.site().backups:
+        if self.site.backups:
             self._target.script("swift.sh")
         self._target.mark("configured", self._key)
 
@@ -122,18 +165,18 @@ class Packages:
 
     def _databases(self, note: Note) -> None:
         note("all schema migrations at once")
-        site = self.site()
+        site = self.site
         self._target.script(
             "databases.sh",
             site.region,
             site.internal_url("identity"),
             site.public_url("identity"),
-            stdin=self.home.secrets["admin"],
+            stdin=self.ground.home.secrets["admin"],
         )
         self._target.mark("databases", self._key)
 
     def _serving(self) -> bool:
-        done = self.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
+        done = self.ground.remote().run("systemctl", "is-active", "--quiet", *self._units, check=False)
         return done.ok and not self._silent_ports()
 
     def _serve(self, note: Note) -> None:
@@ -142,21 +185,21 @@ class Packages:
             "the services' ports",
             # not for the units: Nova's begin again and again until the next step has made their users
             lambda: not self._silent_ports(),
-            seconds=self.spec.service_timeout,
-            setting="service_timeout",
+            seconds=self.ground.spec.service_timeout,
+            setting="--service-timeout",
             describe=lambda: "silent: " + ", ".join(self._silent_ports()),
             note=note,
-            log=self.home.log("services"),
+            log=self.ground.home.log("services"),
         )
 
     def _silent_ports(self) -> list[str]:
         """Services whose port does not answer inside the machine (any HTTP answer is one)."""
-        ports = self.site().services
-        done = self.remote().run(
+        ports = self.site.services
+        done = self.ground.remote().run(
             "bash",
             "-c",
             'for p in "$@"; do curl -s -o /dev/null -m 5 "http://$0:$p/" || echo "$p"; done',
-            self.site().host_ip,
+            self.site.host_ip,
             *map(str, ports.values()),
             check=False,
         )
@@ -164,36 +207,36 @@ class Packages:
         return [name for name, port in ports.items() if str(port) in silent]
 
     def _catalogued(self) -> bool:
-        if not self.home.clouds_yaml.exists():
+        if not self.ground.home.clouds_yaml.exists():
             return False
         try:
-            return self._access_is_current() and resources.catalogued(self.admin(), self.site())
+            return self._access_is_current() and resources.catalogued(self.admin(), self.site)
         except NOT_YET:
             return False
 
     def _access_is_current(self) -> bool:
-        return self.site().public_url("identity") in self.home.clouds_yaml.read_text()
+        return self.site.public_url("identity") in self.ground.home.clouds_yaml.read_text()
 
     def _identity(self, note: Note) -> None:
-        resources.write_access(self.home.path, self.site(), self.home.secrets)
-        await_keystone(self.admin, self.spec.service_timeout, note)
-        resources.identity(self.admin(), self.site(), self.home.secrets)
-        self.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site().services}
+        resources.write_access(self.ground.home.path, self.site, self.ground.home.secrets)
+        await_keystone(self.admin, self.ground.spec.service_timeout, note)
+        resources.identity(self.admin(), self.site, self.ground.home.secrets)
+        self.ground.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site.services}
 
     def _version_url(self, kind: str) -> str:
-        return f"http://127.0.0.1:{self.site().public_ports[kind]}/"
+        return f"http://127.0.0.1:{self.site.public_ports[kind]}/"
 
     def _has_networks(self) -> bool:
         return self._target.marked("networks", self._key)
 
     def _networks(self, note: Note) -> None:
-        pair = keys.pair(self.home)
-        service = access.connect(self.home.clouds_yaml, "service")
-        made = resources.networks(self.admin(), service, self.site(), pair.public)
+        pair = keys.pair(self.ground.home)
+        service = access.connect(self.ground.home.clouds_yaml, "service")
+        made = resources.networks(self.admin(), service, self.site, pair.public)
         self._target.unpack(
-            render.archive(render.render(self.site(), self.home.secrets, render.AFTER_NETWORKS, asdict(made)))
+            render.archive(render.render(self.site, self.ground.home.secrets, render.AFTER_NETWORKS, asdict(made)))
         )
         note("plugging the machine into trove-mgmt; Trove learns its networks")
-        self._target.script("networks.sh", self.site().mgmt_interface, made.mgmt_port, self.site().mgmt_mac)
+        self._target.script("networks.sh", self.site.mgmt_interface, made.mgmt_port, self.site.mgmt_mac)
         self._serve(note)
         self._target.mark("networks", self._key)

@@ -45,7 +45,7 @@ class Target:
             *arguments,
             stdin=stdin,
             timeout=self.seconds,
-            timeout_setting="install_timeout",
+            timeout_setting="--install-timeout",
             log=self.home.log(name.removesuffix(".sh")),
         )
 
@@ -58,7 +58,7 @@ class Target:
         self.remote().run(
             "runuser", "-u", user, "--", *manage,
             "db_load_datastore_config_parameters", datastore, version, rules,
-            timeout=self.seconds, timeout_setting="install_timeout", log=self.home.log("datastores"),
+            timeout=self.seconds, timeout_setting="--install-timeout", log=self.home.log("datastores"),
         )  # fmt: skip
 
     def marked(self, mark: str, key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from lab.core import process, state
-from lab.core.errors import BadValue, GaveUp
+from lab.core.errors import BadValue, NotUp
 from lab.core.ssh import free_port
 from lab.core.waits import silent
 from lab.engines.sql import PORTS
@@ -22,14 +22,16 @@ def ssh(name: str, command: str) -> None:
 def tunnel(name: str, datastore: str, port: int) -> None:
     """Become the ssh that leads 127.0.0.1:``port`` to the database, and says so once it does.
 
-    Raises: BadValue, GaveUp.
+    Raises: BadValue, NotUp.
     """
     if datastore not in PORTS:
         raise BadValue("datastore", datastore, "one of " + ", ".join(PORTS), "flag")
     home = home_of(name)
     known = home.state.get(f"database.{datastore}")
     if not known or "address" not in known:
-        raise GaveUp("the tunnel", f"there is no {datastore} instance", f"./inv up --datastore={datastore}")
+        raise NotUp(
+            f"Lab {name!r} has no {datastore} instance.", f"./inv up --name={name} --datastore={datastore} makes one."
+        )
     port = port or free_port()
     where = f"127.0.0.1:{port}"
     credentials = client_file(home, datastore)

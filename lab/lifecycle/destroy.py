@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lab.containers import client, ownership
 from lab.core import state
 from lab.core.home import Home, cache
+from lab.core.run_log import RUN
 from lab.core.waits import silent
 from lab.host import dockerd
 from lab.lifecycle import leftovers
@@ -45,8 +46,9 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
                 sweep(home)
             if keep_cache:
                 _forget_but_secrets(home)
-        if not keep_cache:
-            shutil.rmtree(home.path)
+            else:  # under the lock: another command must not begin in a folder that is about to go
+                RUN.forget()
+                shutil.rmtree(home.path)
     others = {home.name for home in Home.all()}
     if client.usable() is None:
         others |= ownership.users()  # labs of other checkouts

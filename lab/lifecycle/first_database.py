@@ -10,9 +10,8 @@ import openstack.exceptions
 from openstack.connection import Connection
 
 from lab.cloud.trove import Trove
-from lab.config.settings import LabSpec
 from lab.core import waits
-from lab.core.errors import GaveUp, LabError
+from lab.core.errors import CheckFailed, LabError, NotUp
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.state import write_atomically
@@ -35,20 +34,21 @@ class FirstDatabase:
     """What is needed to make and use it: the demo user's connection and a way to the machine."""
 
     home: Home
-    spec: LabSpec
+    datastore: str
+    seconds: float
     demo: Connection
     remote: Remote
 
     @property
     def _key(self) -> str:
-        return f"database.{self.spec.datastore}"
+        return f"database.{self.datastore}"
 
     def login(self) -> Login | None:
         """How to connect, or None as long as there is no instance with an address."""
         known = self.home.state.get(self._key)
         if not known or "address" not in known:
             return None
-        return Login(self.spec.datastore, known["address"], USER, self.home.secrets[self._key], DATABASE)
+        return Login(self.datastore, known["address"], USER, self.home.secrets[self._key], DATABASE)
 
     def answers(self) -> bool:
         """Whether the database that the state knows answers SQL with its rows at this moment."""
@@ -72,8 +72,8 @@ class FirstDatabase:
             waits.until(
                 f"{known['name']} to come back with its rows",
                 self.answers,
-                seconds=self.spec.database_timeout,
-                setting="database_timeout",
+                seconds=self.seconds,
+                setting="--database-timeout",
                 every=2.0,
                 describe=lambda: str(trove.instance(known["id"])["status"]),
                 transient=(openstack.exceptions.SDKException, LabError),
@@ -102,40 +102,43 @@ class FirstDatabase:
             "the restart to begin",
             lambda: trove.instance(instance)["status"] not in {"ACTIVE", "HEALTHY"},
             seconds=10,
-            setting="database_timeout",
+            setting="--database-timeout",
             every=0.5,
         )
-        trove.wait_active(instance, seconds=self.spec.database_timeout, note=note)
+        trove.wait_active(instance, seconds=self.seconds, note=note)
         self._wait_sql(login, note)
         with sql.session(self.remote, login) as db:
             rows = db.execute("SELECT id, token FROM proof ORDER BY id")
         if rows != [(number, f"{token}-{number}") for number in range(ROWS)]:
-            raise GaveUp("the rows that were written before the restart", f"{len(rows)} other rows came back")
+            raise CheckFailed("the rows that were written before the restart", f"{len(rows)} other rows came back")
         self.home.state[self._key] = {**known, "proven": True}
         self._client_file(login)
 
     def _instance(self, trove: Trove, note: Note) -> str:
         known = self.home.state.get(self._key) or {}
-        name = f"{self.home.name}-{self.spec.datastore}"
+        name = f"{self.home.name}-{self.datastore}"
         # the state may be older than the cloud: the name finds what a killed run had asked for
         there = {
             i["id"]: i for i in trove.instances() if i["name"] == name and i["status"] not in {"ERROR", "SHUTDOWN"}
         }
         instance = known.get("id") if known.get("id") in there else next(iter(there), None)
         if instance is None:
-            version = trove.newest(self.spec.datastore)
+            version = trove.newest(self.datastore)
             if version is None:
-                raise GaveUp("the database", f"Trove has no datastore {self.spec.datastore!r}")
+                raise NotUp(
+                    f"Trove has no datastore {self.datastore!r}.",
+                    f"./inv up --name={self.home.name} registers it.",
+                )
             instance = trove.create(
                 name,
                 flavor=self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id,
-                datastore=self.spec.datastore,
+                datastore=self.datastore,
                 version=version,
                 network=self.demo.network.find_network(NETWORK, ignore_missing=False).id,
                 databases=[{"name": DATABASE}],
             )
         self.home.state[self._key] = {"id": instance, "name": name}
-        seen = trove.wait_active(instance, seconds=self.spec.database_timeout, note=note)
+        seen = trove.wait_active(instance, seconds=self.seconds, note=note)
         address = next(a["address"] for a in seen["addresses"])
         self.home.state[self._key] = {
             "id": instance,
@@ -155,7 +158,7 @@ class FirstDatabase:
             f"SQL from {login.address}",
             probe,
             seconds=120,
-            setting="database_timeout",
+            setting="--database-timeout",
             transient=(*sql.ERRORS, openstack.exceptions.SDKException),
             note=note,
         )

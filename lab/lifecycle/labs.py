@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lab.config import settings
-from lab.core.errors import GaveUp, NoSuchLab
+from lab.core.errors import NoSuchLab, NotUp
 from lab.core.home import Home
+from lab.core.run_log import RUN
 from lab.lifecycle import status as status_now
 from lab.machine import providers
 from lab.machine.contract import Machine
@@ -17,14 +18,15 @@ def home_of(name: str) -> Home:
     home = Home(name)
     if not (home.path / "state.json").exists():
         raise NoSuchLab(name, [h.name for h in Home.all()])
+    RUN.belongs_to(home.path)
     return home
 
 
 def machine_of(home: Home) -> Machine:
-    """The lab's machine, whatever its provider. Raises: GaveUp, where the lab was never started."""
+    """The lab's machine, whatever its provider. Raises: NotUp, where the lab was never started."""
     recorded = home.state.get("spec")
     if not recorded:
-        raise GaveUp("the machine", "./inv up has not made it yet", f"./inv up --name={home.name}")
+        raise NotUp(f"Lab {home.name!r} has no machine yet.", f"./inv up --name={home.name} makes it.")
     spec = settings.from_dict(recorded, "the lab's state")
     return providers.of(home, spec.provider, spec.machine_timeout)
 

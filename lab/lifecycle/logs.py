@@ -103,7 +103,7 @@ def masked(text: str) -> str:
 
 
 def _own_files(home: Home) -> list[Path]:
-    logs = sorted((home.path / "logs").glob("*.log"))
+    logs = sorted(path for path in (home.path / "logs").glob("*") if path.is_file())
     return [f for f in (home.path / "state.json", home.path / "manifest.json", *logs) if f.exists()]
 
 

@@ -1,7 +1,7 @@
 """``./inv mirror``: one folder with everything that a release needs, brought, carried and looked at.
 
 git's part (lab/host/git_mirrors.py) is synced; the rest (lab/install/devstack/kept.py) is taken from a lab made
-where there is a network.
+where there is a netlab.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from lab.install.devstack import kept
 from lab.install.devstack.kept import IMAGES, MACHINE, Kept
 from lab.install.target import MARKS, Target
 from lab.lifecycle import labs
-from lab.lifecycle.assembly import Work
+from lab.lifecycle.lab import Lab
+from lab.lifecycle.machine_steps import MachineSteps
 
 ACTIONS = ("sync", "keep", "status", "export", "import")
 TAR = "/var/tmp/trove-lab-packages.tar"
@@ -85,28 +86,28 @@ def keep(folder: Path, name: str, note: Note) -> str:
     if spec.installer != "devstack":
         raise Unsupported(
             f"Lab {name!r} was not made by DevStack, and a mirror is for such labs.",
-            "./inv up --installer=devstack --name=NAME makes one where there is a network.",
+            "./inv up --installer=devstack --name=NAME makes one where there is a netlab.",
         )
     release = catalog.load().release(spec.release)
     git_mirrors.check(folder, release)
     with state.lock(home.path, name):
-        work = Work(home, spec)
-        if work.kept:
+        lab = Lab(home, spec)
+        if lab.installer.settled["kept"]:
             raise Unsupported(
                 f"Lab {name!r} was made from what the mirror {spec.mirror} keeps, so it adds nothing to that.",
                 f"Carry that mirror: ./inv mirror export --mirror={spec.mirror} --archive=FILE.",
             )
-        running = work.machine.status() == "running"
-        if not running or not work.remote.run("test", "-e", f"{MARKS}/stacked", check=False).ok:
+        running = lab.machine.status() == "running"
+        if not running or not lab.remote.run("test", "-e", f"{MARKS}/stacked", check=False).ok:
             raise Unsupported(f"Lab {name!r} has no running machine with OpenStack on it.", f"{again} makes it so.")
-        if differing := _differing(folder, work):
+        if differing := _differing(folder, lab):
             raise Unsupported(
                 f"Lab {name!r} was made from another commit of {differing} than the mirror {folder} has.",
                 f"./inv destroy --name={name}, then {again} --installer=devstack --mirror={folder}.",
             )
-        if client.find(work.image_tag()) is None or not all(image.whole() for image in _images(work)):
+        if client.find(MachineSteps(lab).image_tag()) is None or not all(image.whole() for image in _images(lab)):
             raise Unsupported(f"The images that lab {name!r} was made from are not there.", f"{again} makes them.")
-        _keep(kept.folder(folder, spec), kept.key(folder, release), work, note)
+        _keep(kept.folder(folder, spec), kept.key(folder, release), lab, note)
     return spec.release
 
 
@@ -141,27 +142,27 @@ def _parts(folder: Path) -> Iterator[Path]:
     yield from (path.parent for path in sorted((folder / kept.FOLDER).glob(f"*/{kept.RECORD}")))
 
 
-def _differing(folder: Path, work: Work) -> str:
+def _differing(folder: Path, lab: Lab) -> str:
     """The first repository whose commit on the machine is not the mirror's."""
-    there = work.made_of()
-    for row in git_mirrors.wanted(catalog.load().release(work.spec.release)):
+    there = lab.installer.commits()
+    for row in git_mirrors.wanted(catalog.load().release(lab.spec.release)):
         name = row.repository.partition("/")[2]
         if there.get(f"commit of {name}", git_mirrors.commit(folder, row)) != git_mirrors.commit(folder, row):
             return row.repository
     return ""
 
 
-def _keep(target: Path, key: str, work: Work, note: Note) -> None:
+def _keep(target: Path, key: str, lab: Lab, note: Note) -> None:
     """Beside, then in the place of what was kept before."""
     part = target.with_name(f".{target.name}")
     shutil.rmtree(part, ignore_errors=True)
     (part / IMAGES).mkdir(parents=True)
     try:
         note("taking the packages")
-        _packages(work, part)
+        _packages(lab, part)
         note("saving the machine's image")
-        client.save(work.image_tag(), part / IMAGES / MACHINE)
-        for image in _images(work):
+        client.save(MachineSteps(lab).image_tag(), part / IMAGES / MACHINE)
+        for image in _images(lab):
             note(f"copying {image.name}")
             shutil.copyfile(image.path, part / IMAGES / image.path.name)
         shutil.rmtree(target, ignore_errors=True)
@@ -169,19 +170,19 @@ def _keep(target: Path, key: str, work: Work, note: Note) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     sums = {path.name: digest(path) for path in (target / IMAGES).iterdir()}
-    Kept(target, key, work.image_tag(), {image.name: image.key for image in _images(work)}, sums).write()
+    Kept(target, key, MachineSteps(lab).image_tag(), {image.name: image.key for image in _images(lab)}, sums).write()
     process.run("chmod", "-R", "a+rX", target.parent)  # whatever our umask is: pip on the machine is another's
 
 
-def _images(work: Work) -> list[Image]:
-    return [image for one in work.guests for image in (one.trove, one.smoke)]
+def _images(lab: Lab) -> list[Image]:
+    return [image for one in lab.guests for image in (one.trove, one.smoke)]
 
 
-def _packages(work: Work, part: Path) -> None:
-    Target(work.home, lambda: work.remote, work.spec.install_timeout).script("stack-packages.sh", TAR)
+def _packages(lab: Lab, part: Path) -> None:
+    Target(lab.home, lambda: lab.remote, lab.spec.install_timeout).script("stack-packages.sh", TAR)
     local = part / "packages.tar"
-    work.remote.get(TAR, local)
-    work.remote.run("rm", TAR)
+    lab.remote.get(TAR, local)
+    lab.remote.run("rm", TAR)
     with tarfile.open(local) as tar:
         tar.extractall(part, filter="data")
     local.unlink()

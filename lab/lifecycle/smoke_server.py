@@ -16,9 +16,8 @@ from typing import Any
 import openstack.exceptions
 from openstack.connection import Connection
 
-from lab.config.settings import LabSpec
 from lab.core import waits
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.waits import Note
@@ -39,7 +38,7 @@ class Smoke:
     """
 
     home: Home
-    spec: LabSpec
+    seconds: float
     demo: Connection
     remote: Remote
     outbound: str
@@ -58,7 +57,7 @@ class Smoke:
         return self.remote.run("test", "-e", f"{MARKS}/{self.image}", check=False).ok
 
     def run(self, note: Note) -> None:
-        """Boot, read the guest's own report, ask it from outside, delete it. Raises: GaveUp, TimedOut."""
+        """Boot, read the guest's own report, ask it from outside, delete it. Raises: CheckFailed, TimedOut."""
         self._remove()
         compute = self.demo.compute
         server = compute.create_server(
@@ -72,7 +71,7 @@ class Smoke:
             report = self._report(server.id, note)
             for what, word in report.items():
                 if what != "address" and word != "ok":
-                    raise GaveUp(f"the smoke guest's {what}", f"the guest says {what}={word}")
+                    raise CheckFailed(f"the smoke guest's {what}", f"the guest says {what}={word}")
             self._reached(report["address"], note)
         except BaseException:
             self._keep_console(server.id)
@@ -97,8 +96,8 @@ class Smoke:
         return waits.until(
             "the smoke guest's report on its console",
             probe,
-            seconds=self.spec.guest_timeout,
-            setting="guest_timeout",
+            seconds=self.seconds,
+            setting="--guest-timeout",
             fatal=lambda: f"Nova says ERROR: {seen['fault']}" if seen.get("status") == "ERROR" else None,
             transient=(openstack.exceptions.SDKException,),
             describe=lambda: f"{seen.get('status')}; console: {seen.get('console', [''])[0][:80]}",
@@ -111,7 +110,7 @@ class Smoke:
             f"the smoke guest's HTTP answer from {address}",
             lambda: self.remote.run("curl", "-sf", "-m", "5", f"http://{address}/", check=False).ok,
             seconds=60,
-            setting="guest_timeout",
+            setting="--guest-timeout",
             note=note,
         )
 

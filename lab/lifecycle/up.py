@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 from lab import doctor
 from lab.config import plan, settings
 from lab.config.plan import Plan
-from lab.config.settings import LabSpec, Merged
+from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
 from lab.core import state, steps
-from lab.core.errors import Unsupported
+from lab.core.errors import LabError, Unsupported
 from lab.core.home import Home
 from lab.core.progress import Progress
+from lab.core.run_log import RUN
 from lab.core.steps import Step
 from lab.host import packages
-from lab.install.devstack import installer
-from lab.lifecycle import manifest
-from lab.lifecycle.assembly import Work
+from lab.install import table
+from lab.lifecycle import assembly, manifest
+from lab.lifecycle.lab import Lab
 from lab.machine import providers
 
 FIXED = ("provider", "distro", "release", "installer", "hypervisor", "beside", "memory", "cpus", "disk", "mirror")
@@ -34,26 +36,32 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
     recorded = manifest.read(Path(from_manifest)) if from_manifest else None
     merged = _repeated(merged, recorded) if recorded else merged
     home = Home(merged.spec.name)
-    home.make()
+    new = home.make()
+    RUN.belongs_to(home.path)
     with state.lock(home.path, home.name):
         again = f"./inv up --name={home.name}"
         try:
             # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
             steps.run([_host(home, merged.spec)], home.state, progress, again)
-            work = Work(home, _planned(home, merged).spec)
-            home.state["spec"] = settings.to_dict(work.spec)
-            if work.agent:
-                home.state["agent.commit"] = work.agent.commit
-            home.state["kept"] = work.kept.key if work.kept else ""
-            steps.run(work.steps(), home.state, progress, again)
+            lab = Lab(home, _decided(home, merged))
+            settled = lab.installer.settled
+            home.state["spec"] = settings.to_dict(lab.spec)
+            for fact, value in settled.items():
+                home.state[fact] = value
+            steps.run(assembly.steps(lab), home.state, progress, again)
+        except LabError as error:
+            if new and "spec" not in home.state and not _tells_more(error):
+                RUN.forget()
+                shutil.rmtree(home.path)
+            raise
         finally:
             progress.close()
-        written = manifest.write(home, work.spec, work.made_of(), work.remote)
+        written = manifest.write(home, lab.spec, assembly.made_of(lab), lab.remote)
         return {
             "name": home.name,
             "steps": [{"name": name, **record} for name, record in home.state.steps.items()],
             "clouds_yaml": str(home.clouds_yaml),
-            "connect": work.connect(),
+            "connect": assembly.connect(lab),
             "differences": manifest.differences(recorded, manifest.read(written)) if recorded else [],
         }
 
@@ -71,9 +79,21 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
         "install": packages.install_command(lacking) if lacking else "",
         "steps": [
             {"name": step.name, "title": step.title, "would": "check" if there else "run"}
-            for step in [_host(home, decided.spec), *Work(home, decided.spec).steps()]
+            for step in [_host(home, decided.spec), *assembly.steps(Lab(home, decided.spec))]
         ],
     }
+
+
+def _decided(home: Home, merged: Merged) -> LabSpec:
+    decided = _planned(home, merged)
+    for choice in decided.choices:
+        RUN.add("decided", setting=choice.setting, value=choice.value, why=choice.why)
+    return decided.spec
+
+
+def _tells_more(error: LabError) -> bool:
+    """Whether the error's log is worth the folder that it lies in."""
+    return bool(error.log and error.log.exists())
 
 
 def _host(home: Home, spec: LabSpec) -> Step:
@@ -89,16 +109,15 @@ def _host(home: Home, spec: LabSpec) -> Step:
 
 def _needs(spec: LabSpec) -> tuple[str, ...]:
     parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
-    return (*parts, "devstack") if spec.installer == "devstack" else parts
+    return (*parts, *(table.KINDS[spec.installer].tools if spec.installer in table.KINDS else ()))
 
 
 def _planned(home: Home, merged: Merged) -> Plan:
     """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported."""
     recorded = home.state.get("spec")
     if not recorded:
-        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec))
-        if decided.spec.installer == "devstack":
-            installer.check(decided.spec)
+        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install))
+        table.KINDS[decided.spec.installer].check(decided.spec)
         return decided
     where = "the lab's state"
     before = settings.to_dict(settings.from_dict(recorded, where))
@@ -119,5 +138,6 @@ def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:
 
 
 def _given(merged: Merged) -> dict[str, Any]:
-    """The settings that were given, whatever by."""
-    return {key: value for key, value in settings.to_dict(merged.spec).items() if merged.origins[key] != "default"}
+    """The settings that were given, whatever by, but for those given as "choose"."""
+    values = settings.to_dict(merged.spec).items()
+    return {key: value for key, value in values if merged.origins[key] != "default" and value not in (AUTO, 0)}

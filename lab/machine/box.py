@@ -15,9 +15,9 @@ from lab.build.disk import Disk
 from lab.containers import client
 from lab.core import process
 from lab.core.home import cache
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
-from lab.core.waits import Note
 from lab.host import apt
 
 DIRECTORY = RESOURCES / "dockerfiles" / "box"
@@ -27,7 +27,7 @@ SPARE_MIB = 1024
 """Room on the disk beyond its content; the first boot grows the file system to what the provider gives."""
 
 
-def build(image: str, note: Note, log: Path, seconds: float) -> Path:
+def build(image: str, job: Job) -> Path:
     """The bootable qcow2 made of ``image`` (a machine or base image), from the cache when it is whole there.
 
     Raises: CommandFailed, DiskFull, TimedOut, DockerUnusable.
@@ -37,9 +37,7 @@ def build(image: str, note: Note, log: Path, seconds: float) -> Path:
         DIRECTORY,
         arguments={"FROM": image},
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
     folder = cache() / "boxes"
     folder.mkdir(exist_ok=True)
@@ -49,7 +47,7 @@ def build(image: str, note: Note, log: Path, seconds: float) -> Path:
         if not rootfs.whole(disk, record):
             part = disk.with_suffix(".part.qcow2")
             try:
-                _disk(tag, part, note, log, seconds)
+                _disk(tag, part, job)
                 facts = {"sha256": rootfs.digest(part), "size": part.stat().st_size, "image": image}
                 part.replace(disk)
             finally:
@@ -75,22 +73,22 @@ def package(disk: Path, provider: str) -> Path:
     return box
 
 
-def _disk(tag: str, target: Path, note: Note, log: Path, seconds: float) -> None:
+def _disk(tag: str, target: Path, job: Job) -> None:
     """Put the image's files on a disk of whole GiB."""
     work = Path(tempfile.mkdtemp(prefix="box-", dir=cache()))
     root, archive = work / "root", work / "root.tar"
     root.mkdir()
     try:
-        note("taking the box's files out of Docker")
+        job.note("taking the box's files out of Docker")
         client.export(tag, archive)
         as_root = process.as_root
         xattrs = ("--xattrs", "--xattrs-include=*", "--numeric-owner")
-        process.run(*as_root("tar", "-C", root, *xattrs, "-xf", archive), log=log, timeout=seconds)
+        job.as_root("tar", "-C", root, *xattrs, "-xf", archive)
         archive.unlink()
-        process.run(*as_root("sh", DIRECTORY / "finish.sh", root), log=log)
+        job.as_root("sh", DIRECTORY / "finish.sh", root)
         used = int(process.run(*as_root("du", "--summarize", "--block-size=1M", root)).stdout.split()[0])
-        note("making the box's disk")
+        job.note("making the box's disk")
         size = -(-(used * 6 // 5 + SPARE_MIB) // 1024) * 1024
-        Disk(root, "machine", size, COMMAND_LINE, log, tools=root).build(target)
+        Disk(root, "machine", size, COMMAND_LINE, job, tools=root).build(target)
     finally:
         process.run(*process.as_root("rm", "-rf", work))

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from lab.build import rootfs
 from lab.containers import client
-from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.core.waits import Note
 from lab.host import apt
 
 
@@ -27,11 +26,13 @@ class Layer:
 BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
 
 
-def layer(installer: str, hypervisor: str) -> Layer:
-    """What an installer wants on the base: OpenStack's packages, or what stack.sh would install with apt."""
-    if installer == "devstack":
-        return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
-    return Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
+PACKAGES = Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
+"""OpenStack's packages."""
+
+
+def devstack(hypervisor: str) -> Layer:
+    """What stack.sh would install with apt for a hypervisor."""
+    return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
 
 
 def base_tag(suite: str) -> str:
@@ -46,31 +47,26 @@ def machine_tag(suite: str, wanted: Layer) -> str:
     return client.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
 
 
-def base(suite: str, note: Note, log: Path, seconds: float) -> str:
+def base(suite: str, job: Job) -> str:
     """``trove-lab/base:SHA``: a systemd container of that Debian suite which answers SSH and no more."""
     return client.build(
         BASE.repository,
         BASE.directory,
-        arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), note, log, seconds)},
+        arguments={"ROOTFS": rootfs.image(rootfs.recipe(suite), job)},
         extra=_certificates(),
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
 
 
-def machine(home: Home, suite: str, wanted: Layer, note: Note, seconds: float) -> str:
+def machine(suite: str, wanted: Layer, job: Job) -> str:
     """The base with what a layer adds, as ``REPOSITORY:SHA``."""
-    log = home.log("machine-image")
     return client.build(
         wanted.repository,
         wanted.directory,
-        arguments={"BASE": base(suite, note, log, seconds), **wanted.arguments},
+        arguments={"BASE": base(suite, job), **wanted.arguments},
         proxies=apt.proxies(dict(os.environ)),
-        note=note,
-        log=log,
-        seconds=seconds,
+        job=job,
     )
 
 

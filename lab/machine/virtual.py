@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.core import waits
 from lab.core.home import LABEL, Home
+from lab.core.job import Job
 from lab.core.ssh import Address, Remote
 from lab.core.state import write_atomically
 from lab.core.waits import Note
@@ -35,7 +36,7 @@ class VirtualMachine:
     def up(self, wanted: Wanted, note: Note) -> None:
         """See Machine.up; the box is made of the Docker image ``wanted.image``, once per content."""
         if self.status() == "absent":
-            disk = box.build(wanted.image, note, self._home.log("box"), BUILD_SECONDS)
+            disk = box.build(wanted.image, Job(note, self._home.log("box"), BUILD_SECONDS, ""))
             name = f"{BOXES}{disk.stem}"
             note("giving Vagrant the box")
             self._vagrant.add_box(name, box.package(disk, self._provider))
@@ -120,5 +121,7 @@ class VirtualMachine:
         self._home.state["machine.address"] = [host, port]
         keys.know(self._home, host, port, keys.pair(self._home, "host_ed25519").public)
         remote = Remote(self.address())
-        waits.until("SSH on the machine", remote.answers, seconds=self._seconds, setting="machine_timeout", note=note)
+        waits.until(
+            "SSH on the machine", remote.answers, seconds=self._seconds, setting="--machine-timeout", note=note
+        )
         remote.close()

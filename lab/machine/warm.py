@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
+from lab.build.content_key import content
 from lab.containers import client, volumes
 from lab.core.home import Home
-from lab.core.resources import RESOURCES
+from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import Note
 from lab.machine.docker import DockerMachine
 
 REPOSITORY = "trove-lab/warm"
-SOURCES = ("lab/install", "lab/lifecycle/assembly.py", "lab/guest/guests.py", "lab/machine")
-"""What decides how the cloud in the image was made."""
+ROOMS = ("build", "cloud", "config", "containers", "engines", "guest", "host", "install", "lifecycle", "machine")
+"""The packages that decide how the cloud in the image was made: all that `up` is written in but the core, which knows
+nothing of clouds, and the doctor, which changes nothing."""
+DATA = ("localconf", "novadriver/nova", "Vagrantfile")
+"""What else it was made of, beside the images, whose tags are hashes of their own."""
 
 
 def tag(home: Home, *made_of: str) -> str:
     """The tag that a warm image of this lab has, if there is one.
 
-    It depends on the images it was ``made_of``, on the code that installed it, and on the lab's secrets, which are
-    in it.
+    It depends on the images it was ``made_of``, on all that installed it, and on the lab's secrets, which are in it.
     """
-    digest = hashlib.sha256()
-    for part in made_of:
-        digest.update(part.encode() + b"\0")
-    for source in SOURCES:
-        for file in _files(RESOURCES / source):
-            digest.update(file.read_bytes() + b"\0")
-    digest.update(home.secrets["machine"].encode())
-    return f"{REPOSITORY}:{home.name}-{digest.hexdigest()[:16]}"
+    sources = [*(PACKAGE / room for room in ROOMS), *(RESOURCES / name for name in DATA)]
+    return f"{REPOSITORY}:{home.name}-{content(*made_of, *sources, home.secrets['machine'])}"
 
 
 def commit(home: Home, machine: DockerMachine, wanted: str, note: Note) -> None:
@@ -53,9 +47,3 @@ def forget(home: Home) -> None:
 def _any(home: Home) -> str:
     """A pattern for the tag of any warm image of the lab; another lab's name may begin with this one's."""
     return f"{REPOSITORY}:{home.name}-[0-9a-f]{{16}}"
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from lab.core.job import Job
+from lab.core.waits import silent
 from lab.guest import datastores
 
 SUITE = "trixie"
@@ -15,4 +17,4 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The engines' images; where they are missing they are built, which takes a minute."""
     log = tmp_path_factory.mktemp("databases") / "log"
     for one in datastores.load(SUITE):
-        one.build(lambda _: None, log, BUILD_SECONDS)
+        one.build(Job(silent, log, BUILD_SECONDS))

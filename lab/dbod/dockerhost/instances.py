@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from lab.core import process, waits
-from lab.core.errors import GaveUp, Refused
+from lab.core.errors import DatabaseFailed, Refused
 from lab.core.home import Home
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.engines import UID, Engine
@@ -135,7 +135,6 @@ class Instance:
             f"{name} to answer",
             ready,
             seconds=seconds,
-            setting="instances.START_SECONDS",
             every=0.1,
             fatal=lambda: None if self.servers.running(name) else self.servers.logs(name, 12),
             transient=sql.ERRORS,
@@ -155,7 +154,7 @@ class Instance:
             )
 
     def snapshot(self, target: Path) -> dict[str, object]:
-        """Quiesce, snapshot the data to ``target``, release; where the log stands. Raises: GaveUp."""
+        """Quiesce, snapshot the data to ``target``, release; where the log stands. Raises: DatabaseFailed."""
         try:
             with self.session() as session, self.engine.quiesced(session) as position:
                 still = contextlib.nullcontext() if self.store.atomic else self.servers.paused(self.record.name)
@@ -163,7 +162,7 @@ class Instance:
                     self.store.snapshot(self.data, target)
         except sql.ERRORS as error:
             self.store.remove(target)
-            raise GaveUp(f"the backup of {self.record.name}", str(error)) from error
+            raise DatabaseFailed(self.record.name, str(error)) from error
         return position
 
     def remove(self) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lab.core import process, waits
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed, DatabaseFailed
 from lab.dbod.dockerhost.engines import DATA, LOG, UID
 from lab.engines.sql import Session
 
@@ -36,7 +36,7 @@ def stop_position(files: list[Path], start: int, until: datetime) -> tuple[int, 
     for index, path in enumerate(files):
         data = path.read_bytes()
         if data[:4] != MAGIC:
-            raise GaveUp("the replay", f"{path.name} is no binary log")
+            raise CheckFailed(path.name, "it is no binary log")
         at = end = start if index == 0 else len(MAGIC)
         group = 0
         while at + HEADER.size <= len(data):
@@ -58,7 +58,7 @@ def relay(log: Path, data: Path, first: str) -> list[Path]:
     # beside them lie their index and, since MariaDB 11, an index of GTIDs for each (binlog.000001.idx)
     wanted = sorted(n for n in listed if re.fullmatch(r"binlog\.\d+", n) and n >= first)
     if not wanted:
-        raise GaveUp("the replay", f"the log {first} is gone")
+        raise CheckFailed("the log", f"{first} is gone")
     copies = []
     for number, name in enumerate(wanted, 1):
         copy = data / f"{RELAY}.{number:06d}"
@@ -103,12 +103,11 @@ def apply(session: Session, start: int, file: Path, position: int) -> None:
         "the binary logs to be replayed",
         lambda: seen()["Slave_SQL_Running"] == "No",
         seconds=SECONDS,
-        setting="replay.SECONDS",
         every=0.1,
         describe=lambda: str(seen()),
     )
     if said := seen()["Last_SQL_Error"]:
-        raise GaveUp("the replay", str(said))
+        raise DatabaseFailed("the replay", str(said))
     session.execute("RESET SLAVE ALL")
 
 

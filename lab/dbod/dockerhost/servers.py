@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
+from packaging.version import Version
 
 from lab.containers import client
 from lab.core.errors import CommandFailed, DockerUnusable, PortTaken, Refused
@@ -32,6 +34,11 @@ class Server:
     inner_port: int
     port: int
     memory: int
+
+
+def numbered(tags: Iterable[str]) -> list[str]:
+    """Those tags that are versions, the newest last: 10.11 comes after 10.6."""
+    return sorted({tag for tag in tags if tag.replace(".", "").isdigit() and len(tag) < 16}, key=Version)
 
 
 class Servers:
@@ -147,10 +154,10 @@ class Servers:
                 container.remove(force=True, v=True)
 
     def versions(self, repository: str) -> list[str]:
-        """The versions of an engine for which there is an image here; tags by content are left out."""
+        """The versions of an engine for which there is an image here, oldest first; tags by content are left out."""
         with client.connect() as daemon:
             tags = [tag.rsplit(":", 1)[1] for image in daemon.images.list(repository) for tag in image.tags]
-        return sorted(tag for tag in tags if tag.replace(".", "").isdigit() and len(tag) < 16)
+        return numbered(tags)
 
     def version(self, repository: str, wanted: str = "") -> str:
         """``wanted``, or the newest version that there is. Raises: DockerUnusable (no image), Refused."""

@@ -130,6 +130,4 @@ def _mounts_btrfs(image: Path, path: Path, note: Note, log: Path, install: bool)
 
 
 def _root(*argv: str | Path, log: Path | None = None, check: bool = True) -> process.Finished:
-    return process.run(
-        *process.as_root(*argv), log=log, check=check, timeout=SECONDS, timeout_setting="storage.SECONDS"
-    )
+    return process.run(*process.as_root(*argv), log=log, check=check, timeout=SECONDS)

@@ -11,7 +11,7 @@ from openstack.connection import Connection
 from lab.cloud import access as cloud
 from lab.cloud import guest_shell
 from lab.core import waits
-from lab.core.errors import GaveUp, Refused, TimedOut
+from lab.core.errors import CheckFailed, Refused, TimedOut
 from lab.core.ssh import Remote
 from lab.dbod.contract import Operation, Request
 from lab.dbod.evaluation.faults import Fault, Watch
@@ -47,7 +47,7 @@ def _guest(trial: Trial) -> Iterator[Remote]:
     access, server = _access(trial), _server(trial)
     address = guest_shell.address(server) if server else None
     if address is None:
-        raise GaveUp("the guest", "it has no leg on the management network")
+        raise CheckFailed("the guest", "it has no leg on the management network")
     said = guest_shell.console(_admin(trial), server)
     with contextlib.closing(guest_shell.shell(access.home, access.remote, address, said)) as guest:
         yield guest
@@ -127,7 +127,7 @@ def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
         Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other
     )
     try:
-        waits.until("Nova to begin", lambda: _server(trial, trial.other), seconds=ENDS, setting="cloudstrikes.ENDS")
+        waits.until("Nova to begin", lambda: _server(trial, trial.other), seconds=ENDS)
         access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
         yield
         ended = _ended(watch, lambda: str(access.user.instance(made)["status"]), {"ACTIVE", "HEALTHY", "ERROR"})
@@ -153,7 +153,7 @@ def backup_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     def status() -> str:
         return next((str(b["status"]) for b in access.user.backups(instance) if b["id"] == backup), "gone")
 
-    waits.until("Trove to begin", lambda: status() != "NEW", seconds=ENDS, setting="cloudstrikes.ENDS", every=0.2)
+    waits.until("Trove to begin", lambda: status() != "NEW", seconds=ENDS, every=0.2)
     access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
     yield
     watch.evidence.append(f"{watch.seconds:.1f} s: the backup: {_ended(watch, status, {'COMPLETED', 'FAILED'})}")
@@ -166,7 +166,7 @@ def resize_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     seen = next(i for i in access.user.instances() if i["name"] == PREFIX + trial.name)
     larger = access.user.flavor(access.user.memory(seen["flavor"]["id"]) + 1)
     access.user.act(seen["id"], "resize", flavorRef=larger)
-    waits.until("Nova to begin", lambda: "RESIZE" in _server(trial).status, seconds=ENDS, setting="cloudstrikes.ENDS")
+    waits.until("Nova to begin", lambda: "RESIZE" in _server(trial).status, seconds=ENDS)
     access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)
     yield
     ends = {"ACTIVE", "HEALTHY", "ERROR"}
@@ -185,7 +185,7 @@ def _ended(watch: Watch, status: Callable[[], str], ends: set[str]) -> str:
         return status() in ends
 
     try:
-        waits.until("its end", over, seconds=ENDS, setting="cloudstrikes.ENDS", every=2.0)
+        waits.until("its end", over, seconds=ENDS, every=2.0)
     except TimedOut:
         return f"still {status()} after {ENDS:.0f} s"
     return status()

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from lab.core import run_manifest, version
-from lab.core.errors import BadValue, GaveUp, Interrupted, LabError, NoSuchLab
+from lab.core.errors import BadValue, Interrupted, LabError, NoSuchLab, NotUp
 from lab.core.home import cache
 from lab.core.progress import Progress
 from lab.core.raw_rows import Rows, of, read
@@ -93,7 +93,7 @@ def _provider(
         return
     try:
         provider = table.provider(name, lab, lambda text: progress.note(name, text), host=run)
-    except (NoSuchLab, GaveUp) as error:
+    except (NoSuchLab, NotUp) as error:
         rows.add("absent", provider=name, why=error.cause)
         return
     try:

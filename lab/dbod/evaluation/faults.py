@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from lab.core import waits
-from lab.core.errors import GaveUp, LabError, Missing
+from lab.core.errors import CheckFailed, LabError, Missing
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, State
 from lab.dbod.evaluation.trial import Trial, Unmet
@@ -140,7 +140,7 @@ def endured(trial: Trial, one: Fault) -> dict[str, Any]:
     came: dict[str, Any] = {"tried": False, "healthy": None, "by": "nobody", "survived": False, "why": ""}
     try:
         if not watch.look():
-            raise GaveUp("an instance that is well", watch.evidence[-1])
+            raise CheckFailed("an instance that is well", watch.evidence[-1])
         trial.empty()
         trial.write(1)
         with contextlib.ExitStack() as cause:

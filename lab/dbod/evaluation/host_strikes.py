@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from lab.core import process, waits
-from lab.core.errors import GaveUp, LabError, Missing
+from lab.core.errors import CheckFailed, LabError, Missing
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost.provider import DockerHost
@@ -52,12 +52,12 @@ def backup_killed(trial: Trial, watch: Watch) -> Iterator[None]:
     child.start()
     try:
         waits.until("the backup to begin", lambda: set(folder.glob("*")) - before or not child.is_alive(),
-                    seconds=SECONDS, setting="hoststrikes.SECONDS", every=0.001)  # fmt: skip
+                    seconds=SECONDS, every=0.001)  # fmt: skip
     finally:
         child.kill()
         child.join()
     if child.exitcode != -signal.SIGKILL:
-        raise GaveUp("a kill in the middle of a backup", "the backup had ended")
+        raise CheckFailed("a kill in the middle of a backup", "the backup had ended")
     watch.evidence.append(f"killed; {len(trial.do(Operation.BACKUPS))} backups are in the list")
     yield
     trial.do(Operation.RESTORE, backup=trial.do(Operation.BACKUP)["id"])
@@ -72,7 +72,7 @@ def store_full(trial: Trial, watch: Watch) -> Iterator[None]:
         raise Missing(HOST, "a full store", "not tried: the store is the host's own file system")
     filler = store.path / "filler"
     try:
-        process.run("bash", "-c", FILL, "fill", filler, timeout=SECONDS, timeout_setting="hoststrikes.SECONDS")
+        process.run("bash", "-c", FILL, "fill", filler, timeout=SECONDS)
         watch.user = refused(trial)
         yield
     finally:
@@ -80,7 +80,7 @@ def store_full(trial: Trial, watch: Watch) -> Iterator[None]:
 
 
 def refused(trial: Trial) -> str:
-    """What a user is told who writes 64 MiB. Raises: GaveUp (they were taken: nothing is full)."""
+    """What a user is told who writes 64 MiB. Raises: CheckFailed (they were taken: nothing is full)."""
     name, mariadb = f"{trial.name}.filled", trial.engine == "mariadb"
     statements = [f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, data {'LONGTEXT' if mariadb else 'TEXT'})"]
     if not mariadb:  # else it is compressed to nothing
@@ -92,7 +92,7 @@ def refused(trial: Trial) -> str:
                 session.execute(statement)
     except (LabError, *sql.ERRORS) as error:
         return sql.said(error)[:200]
-    raise GaveUp("a full disk", "64 MiB were still taken")
+    raise CheckFailed("a full disk", "64 MiB were still taken")
 
 
 FAULTS = (

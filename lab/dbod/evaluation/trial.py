@@ -66,7 +66,7 @@ class Trial:
                 return bool(session.execute("SELECT 1"))
 
         waits.until(
-            f"{name} to answer", answers, seconds=ANSWER_SECONDS, setting="trial.ANSWER_SECONDS", every=0.2,
+            f"{name} to answer", answers, seconds=ANSWER_SECONDS, every=0.2,
             transient=sql.ERRORS,
         )  # fmt: skip
         with self.provider.session(name) as session:
@@ -97,7 +97,7 @@ class Trial:
             return True
 
         waits.until(
-            f"{instance} to follow", came, seconds=ANSWER_SECONDS, setting="trial.ANSWER_SECONDS",
+            f"{instance} to follow", came, seconds=ANSWER_SECONDS,
             transient=(Unmet, *sql.ERRORS),
         )  # fmt: skip
 

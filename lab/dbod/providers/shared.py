@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from lab.core.errors import GaveUp, Missing, Refused
+from lab.core.errors import DatabaseFailed, Missing, Refused
 from lab.core.waits import Note
 from lab.dbod import jobs
 from lab.dbod.contract import Handler, Operation, Request, State, Value
@@ -197,9 +197,9 @@ class Shared:
 
     @contextlib.contextmanager
     def _admin(self, engine: str) -> Iterator[Run]:
-        """Statements as the server's administrator. Raises: GaveUp with the server's words."""
+        """Statements as the server's administrator. Raises: DatabaseFailed with the server's words."""
         try:
             with self._server(engine).session() as session:
                 yield session.execute
         except sql.ERRORS as error:
-            raise GaveUp("the shared server", str(error)) from error
+            raise DatabaseFailed("the shared server", str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.cloud import access
 from lab.config import settings
-from lab.core.errors import BadValue, GaveUp
+from lab.core.errors import BadValue, NotUp
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.waits import Note
@@ -39,7 +39,7 @@ def home_of(name: str, lab: str, host: str = HOST) -> Home:
 def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = False) -> Provider:
     """The provider; ``lab`` is the one that Trove runs in, ``owned`` says that the caller holds the home's lock.
 
-    Raises: BadValue, NoSuchLab, GaveUp (it is not up).
+    Raises: BadValue, NoSuchLab, NotUp (it is not up).
     """
     if checked(name) == "trove":
         return trove(lab)
@@ -50,11 +50,11 @@ def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = Fa
 
 
 def trove(lab: str) -> CloudHost:
-    """Trove in the lab of that name. Raises: NoSuchLab, GaveUp."""
+    """Trove in the lab of that name. Raises: NoSuchLab, NotUp."""
     home = labs.home_of(lab)
     machine = labs.machine_of(home)
     if machine.status() != "running" or not home.clouds_yaml.exists():
-        raise GaveUp("Trove", f"the lab {lab!r} is not up", f"./inv up --name={lab}")
+        raise NotUp(f"Lab {lab!r} is not up.", f"./inv up --name={lab} starts it.")
     demo, admin = (Api(access.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
     patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
     return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience))

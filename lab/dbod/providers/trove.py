@@ -172,7 +172,6 @@ class CloudHost:
                 f"{request.instance} to be gone",
                 lambda: request.instance not in self._ours(),
                 seconds=self.access.seconds,
-                setting="database_timeout",
                 every=2.0,
                 note=note,
             )
@@ -193,7 +192,6 @@ class CloudHost:
             f"{request.instance} to stop",
             lambda: state(self._api.instance(seen["id"])) is State.STOPPED,
             seconds=self.access.seconds,
-            setting="database_timeout",
             every=2.0,
             note=note,
         )

@@ -14,7 +14,7 @@ from openstack.exceptions import SDKException
 
 from lab.cloud.trove import Trove
 from lab.core import waits
-from lab.core.errors import GaveUp, Refused
+from lab.core.errors import ApiFailed, Refused
 from lab.core.waits import Note
 from lab.dbod.contract import Handler, Request, Value
 
@@ -23,7 +23,7 @@ REFUSALS = frozenset({400, 409, 413, 422})
 
 
 class Api(Trove):
-    """One user's view of Trove. Raises: Refused (Trove blames the request), GaveUp, both with Trove's own words."""
+    """One user's view of Trove. Raises: Refused (Trove blames the request), ApiFailed; with Trove's own words."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -98,7 +98,7 @@ class Api(Trove):
         return sorted(self._get(f"/instances/{instance}/backups")["backups"], key=lambda b: str(b["created"]))
 
     def wait_backup(self, instance: str, backup: str, seconds: float, note: Note) -> None:
-        """Wait until a backup is COMPLETED. Raises: TimedOut, GaveUp."""
+        """Wait until a backup is COMPLETED. Raises: TimedOut, ApiFailed."""
         seen = {"status": "NEW"}
 
         def probe() -> bool:
@@ -109,7 +109,6 @@ class Api(Trove):
             f"backup {backup}",
             probe,
             seconds=seconds,
-            setting="database_timeout",
             every=2.0,
             fatal=lambda: f"Trove says {seen['status']}" if seen["status"] in {"FAILED", "DELETE_FAILED"} else None,
             describe=lambda: seen["status"],
@@ -131,7 +130,7 @@ class Api(Trove):
         if response.status_code in REFUSALS:
             raise Refused(f"Trove refuses: {_words(response)}", "Mend what it names; nothing was changed.")
         if response.status_code >= 400:
-            raise GaveUp(f"Trove's answer to {method} {path}", f"{response.status_code} {_words(response)}")
+            raise ApiFailed("Trove", f"{method} {path}", f"{response.status_code} {_words(response)}")
         return response.json() if response.content else {}
 
 
@@ -151,6 +150,6 @@ def in_our_words(handler: Handler) -> Handler:
         try:
             return handler(request, note)
         except (SDKException, ClientException) as error:
-            raise GaveUp("OpenStack's answer", str(error)) from error
+            raise ApiFailed("OpenStack", "what was asked", str(error)) from error
 
     return run

@@ -12,7 +12,7 @@ from lab.dbod.serve import answers, asked, page, shapes, told
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.book import ATTRIBUTE, FIELD
-from lab.dbod.serve.queue import Job, JobState
+from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.records import records
 from lab.dbod.serve.service import Service
 from lab.dbod.serve.shapes import JobShape
@@ -182,7 +182,7 @@ def _ask(service: Service, door: Door, kind: asked.Asked) -> Callable[..., shape
     return ask
 
 
-def _told(service: Service, job: Job, wait: float, response: Response) -> shapes.Response[JobShape]:
+def _told(service: Service, job: QueuedJob, wait: float, response: Response) -> shapes.Response[JobShape]:
     if wait:
         job = service.workers.wait(job.id, wait)
     response.status_code = 200 if job.done else 202

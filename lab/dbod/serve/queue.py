@@ -37,7 +37,7 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Job:
+class QueuedJob:
     """One accepted request; times are ISO 8601 in UTC, ``error`` is a LabError for programs."""
 
     id: int
@@ -75,7 +75,7 @@ class Queue:
 
     def accept(
         self, request: Request, asker: str, key: str | None = None, within: sqlite3.Connection | None = None
-    ) -> Job:
+    ) -> QueuedJob:
         """Commit a job; ``key`` is the asker's own for it: asked again with the same one, it is the same job.
 
         ``within`` is a transaction of the caller's that the job is part of. Raises: Refused (another job's key).
@@ -90,7 +90,7 @@ class Queue:
                 return job
             return self.get(self._insert(change, request, asker, key), change)
 
-    def claim(self) -> Job | None:
+    def claim(self) -> QueuedJob | None:
         """Take the next job that may run; None where none may."""
         with self._database.write() as change:
             row = change.execute(HEADS).fetchone()
@@ -109,13 +109,13 @@ class Queue:
 
     def finish(
         self,
-        job: Job,
+        job: QueuedJob,
         state: JobState,
         outcome: str,
         why: str,
         value: Any,
         error: Mapping[str, Any] | None,
-        also: Callable[[sqlite3.Connection, Job, JobState], None],
+        also: Callable[[sqlite3.Connection, QueuedJob, JobState], None],
     ) -> None:
         """End a job, and do ``also`` in the same commit; its names are free for the next."""
         with self._database.write() as change:
@@ -139,7 +139,7 @@ class Queue:
             self.give_back(job, "the server ended while this ran: it runs again, and what was done is not done twice")
         return left
 
-    def get(self, job: int, within: sqlite3.Connection | None = None) -> Job:
+    def get(self, job: int, within: sqlite3.Connection | None = None) -> QueuedJob:
         """One job. Raises: NoSuch."""
         statement = "SELECT * FROM jobs WHERE id = ?"
         found = list(within.execute(statement, (job,))) if within else self._database.rows(statement, job)
@@ -147,7 +147,7 @@ class Queue:
             raise NoSuch(f"There is no job {job}.", f"Jobs are kept for {KEPT_DAYS} days.")
         return _job(found[0])
 
-    def newest(self, instance: str = "", state: str = "", limit: int = 100) -> list[Job]:
+    def newest(self, instance: str = "", state: str = "", limit: int = 100) -> list[QueuedJob]:
         """The newest jobs first."""
         wanted = [(f"{name} = ?", value) for name, value in (("instance", instance), ("state", state)) if value]
         where = f"WHERE {' AND '.join(name for name, _ in wanted)}" if wanted else ""
@@ -212,12 +212,12 @@ def _line(change: sqlite3.Connection, job: int, text: str) -> None:
     )
 
 
-def _job(row: Any) -> Job:
+def _job(row: Any) -> QueuedJob:
     data = {key: row[key] for key in row.keys()}  # noqa: SIM118  # sqlite3.Row iterates over values
     request = json.loads(data["request"])
     request["operation"] = Operation(request["operation"])
     data.pop("key")
-    return Job(
+    return QueuedJob(
         **{
             **data,
             "request": Request(**request),

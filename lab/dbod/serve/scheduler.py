@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
 from lab.dbod.schedules import Schedule, Schedules
-from lab.dbod.serve.queue import Job, Queue
+from lab.dbod.serve.queue import Queue, QueuedJob
 
 ASKER = "schedule"
 LATE = timedelta(minutes=10)
@@ -22,7 +22,7 @@ class Scheduler:
         self._queue = queue
         self.schedules = Schedules(database)
 
-    def tick(self, now: datetime) -> list[Job]:
+    def tick(self, now: datetime) -> list[QueuedJob]:
         """One backup for each instance that is due, however many due times have passed."""
         return [self._run(one, now) for one in self.schedules.all() if one.waiting(now)]
 
@@ -32,7 +32,7 @@ class Scheduler:
             "SELECT due, at, missed, job FROM runs WHERE instance = ? ORDER BY due DESC LIMIT ?", instance, limit
         )
 
-    def _run(self, one: Schedule, now: datetime) -> Job:
+    def _run(self, one: Schedule, now: datetime) -> QueuedJob:
         due = one.latest(now)
         late = now - due > LATE
         missed = one.waiting(now) - (0 if late else 1)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from time import monotonic
 
-from lab.core.errors import GaveUp, LabError, Missing, NoSuch
+from lab.core.errors import LabError, Missing, NoSuch, NotUp, OperationFailed
 from lab.core.waits import Note
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
@@ -16,7 +16,7 @@ from lab.dbod.database import Database
 from lab.dbod.dockerhost.records import moment
 from lab.dbod.serve.book import Book
 from lab.dbod.serve.known import Facts, Known
-from lab.dbod.serve.queue import Job, JobState, Queue
+from lab.dbod.serve.queue import JobState, Queue, QueuedJob
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
 from lab.dbod.serve.workers import Workers
@@ -61,7 +61,7 @@ class Service:
         if self._heart.is_alive():
             self._heart.join(STOP_SECONDS)
 
-    def ask(self, request: Request, asker: str, key: str | None = None) -> Job:
+    def ask(self, request: Request, asker: str, key: str | None = None) -> QueuedJob:
         """Accept a job: it is on disk when this returns. Raises: Missing, NoSuch, Refused, DiskFull."""
         operation = request.operation
         if operation not in self.provider.does:
@@ -84,7 +84,10 @@ class Service:
         self.refresh()
         if name not in self.known.names():
             if self.trouble:
-                raise GaveUp(self.provider.name, self.trouble)
+                raise NotUp(
+                    f"Provider {self.provider.name} cannot be asked: {self.trouble}",
+                    "./inv dbod-serve's own output says more.",
+                )
             raise NoSuch.instance(name, self.known.names())
 
     def facts(self) -> list[Facts]:
@@ -154,7 +157,7 @@ class Service:
             raise
         except Exception as fault:  # drivers have many; none of them may end the thread that looks
             what = f"{request.operation} {request.instance}".strip()
-            raise GaveUp(what, f"{type(fault).__name__}: {str(fault)[:300]}") from fault
+            raise OperationFailed(what, fault) from fault
         if result.error:
             raise result.error
         return result.value
@@ -164,7 +167,7 @@ class Service:
             self._note(f"{error.cause} {error.remedy}")
         self.trouble = error.cause
 
-    def before(self, job: Job) -> None:
+    def before(self, job: QueuedJob) -> None:
         """A job is about to end: whoever sees that it has ended shall see its instances as it left them."""
         for name in job.names if job.operation not in UNSEEN else ():
             try:
@@ -172,7 +175,7 @@ class Service:
             except LabError as error:
                 self._trouble(error)
 
-    def ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
+    def ending(self, change: sqlite3.Connection, job: QueuedJob, state: JobState) -> None:
         """What the job changed goes into the history in the same commit as its end."""
         if state is JobState.FINISHED_FAIL:
             if job.operation is Operation.CREATE and job.instance not in self.known.names():
@@ -184,7 +187,7 @@ class Service:
             for attribute, new in told(job.request).items():
                 self.book.changed(change, job.instance, job.asker, attribute, None, new)
 
-    def after(self, job: Job) -> None:
+    def after(self, job: QueuedJob) -> None:
         """A job has ended."""
         job = self.queue.get(job.id)
         why = f" ({job.why})" if job.state != JobState.FINISHED_OK else ""

@@ -8,7 +8,7 @@ from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.serve import shapes
 from lab.dbod.serve.asked import NAMES
-from lab.dbod.serve.queue import Job, JobState
+from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.words import TYPES
 
 BLANK = Request(Operation.LIST)
@@ -85,7 +85,7 @@ EXEC = {
 }
 
 
-def job(found: Job, log: list[str]) -> shapes.JobShape:
+def job(found: QueuedJob, log: list[str]) -> shapes.JobShape:
     """A job with its log."""
     asked = {key: value for key in SHOWN if (value := getattr(found.request, key)) != getattr(BLANK, key)}
     return shapes.JobShape.model_validate(
@@ -110,7 +110,7 @@ def job(found: Job, log: list[str]) -> shapes.JobShape:
     )
 
 
-def job_name(found: Job) -> str:
+def job_name(found: QueuedJob) -> str:
     """DBOD's name of a job, or the operation's where DBOD has none (create, destroy)."""
     pair = (found.operation, found.request.on)
     return str(NAMES.get(pair, found.operation)).upper()

@@ -9,10 +9,10 @@ from time import monotonic
 from typing import Any, Protocol
 
 from lab.core import waits
-from lab.core.errors import GaveUp, Interrupted, LabError
+from lab.core.errors import Interrupted, LabError, OperationFailed
 from lab.dbod import jobs
 from lab.dbod.contract import Outcome, Provider
-from lab.dbod.serve.queue import Job, JobState, Queue
+from lab.dbod.serve.queue import JobState, Queue, QueuedJob
 
 LOOK_SECONDS = 5.0
 """How often a worker looks for work that nobody told it of."""
@@ -23,13 +23,13 @@ WARNING = "warning:"
 class Hooks(Protocol):
     """What else is to be done when a job ends."""
 
-    def before(self, job: Job) -> None:
+    def before(self, job: QueuedJob) -> None:
         """It is done, and still holds its names."""
 
-    def ending(self, change: sqlite3.Connection, job: Job, state: JobState) -> None:
+    def ending(self, change: sqlite3.Connection, job: QueuedJob, state: JobState) -> None:
         """Part of the commit that ends it."""
 
-    def after(self, job: Job) -> None:
+    def after(self, job: QueuedJob) -> None:
         """It has ended."""
 
 
@@ -69,7 +69,7 @@ class Workers:
             self._news += 1
             self._changed.notify_all()
 
-    def wait(self, job: int, seconds: float) -> Job:
+    def wait(self, job: int, seconds: float) -> QueuedJob:
         """The job when it has ended, or as it is after ``seconds``."""
         found = self._queue.get(job)
         with self._changed:
@@ -93,7 +93,7 @@ class Workers:
         self.wake()
         return True
 
-    def _return(self, job: Job, trouble: LabError) -> None:
+    def _return(self, job: QueuedJob, trouble: LabError) -> None:
         """How it went could not be written (the disk is full): let it run again as soon as something can be."""
         while not self._stopping:
             with self._changed:
@@ -116,7 +116,7 @@ class Workers:
                 if self._news == seen and not self._stopping:
                     self._changed.wait(LOOK_SECONDS)
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: QueuedJob) -> None:
         warned: list[str] = []
 
         def note(text: str) -> None:
@@ -134,7 +134,7 @@ class Workers:
         except LabError as refused:
             outcome, why, error = Outcome.FAILED, refused.cause, refused
         except Exception as fault:  # noqa: BLE001  # a fault in one job must not end the others' worker
-            error = GaveUp(str(job.operation), f"{type(fault).__name__}: {str(fault)[:300]}")
+            error = OperationFailed(str(job.operation), fault)
             outcome, why = Outcome.FAILED, error.cause
         if error:
             self._queue.note(job.id, f"{error.cause} {error.remedy}")

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from lab.core import waits
-from lab.core.errors import GaveUp, LabError, TimedOut
+from lab.core.errors import ApiFailed, CheckFailed, GaveUp, LabError, TimedOut
 from lab.density.bake import Baked, password
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
@@ -110,7 +110,7 @@ class Launch:
     ) -> list[tuple[Start, Place | None]]:
         """``start`` orders one database and returns a function that gives its place once it has one."""
 
-        failures: tuple[type[Exception], ...] = (TimedOut, GaveUp, *self.problems)
+        failures: tuple[type[Exception], ...] = (TimedOut, GaveUp, ApiFailed, CheckFailed, *self.problems)
 
         def one(name: str) -> tuple[Start, Place | None]:
             began = monotonic()

@@ -90,7 +90,6 @@ class Instances:
             "the guests to end",
             lambda: len(self._guests(self._tree())) <= len(self._places),
             seconds=self._cloud.patience,
-            setting="database_timeout",
         )
 
     def places(self) -> list[Place]:
@@ -177,9 +176,12 @@ class Instances:
         with contextlib.suppress(TimedOut):
             waits.until(
                 # each look costs Trove a handful of Neutron's answers an instance
-                "the instances to answer", look, seconds=max(1.0, min(self._cloud.patience, self._ground.clock.left)),
-                setting="database_timeout", every=max(1.0, count / 2), transient=CLOUD,
-            )  # fmt: skip
+                "the instances to answer",
+                look,
+                seconds=max(1.0, min(self._cloud.patience, self._ground.clock.left)),
+                every=max(1.0, count / 2),
+                transient=CLOUD,
+            )
         for known, at in began.items():
             done.setdefault(known, Start(names[known], monotonic() - at, count, "it was not ACTIVE in time"))
         for known in (known for known in began if known in self._places):
@@ -232,7 +234,7 @@ class Instances:
 
         if todo:
             waits.until(
-                "the instances to be gone", gone, seconds=self._cloud.patience, setting="database_timeout", every=2.0,
+                "the instances to be gone", gone, seconds=self._cloud.patience, every=2.0,
                 transient=CLOUD,
             )  # fmt: skip
         self._asked = [one for one in self._asked if one not in todo]

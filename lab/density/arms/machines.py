@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.core.errors import BadValue, GaveUp, LabError
+from lab.core.errors import BadValue, CheckFailed, LabError
 from lab.density.arms.base import Ground, Launch, Start
 from lab.density.bake import Baked, password
 from lab.density.engine import Place
@@ -135,6 +135,6 @@ class VirtualMachines:
         if place is None:
             for one in made:
                 one.end()
-            raise GaveUp("the clones' template", result.error)
+            raise CheckFailed("the clones' template", result.error)
         self._baked.engine.pretouch(place, password())
         self._base = self._template_disk = self._machines.save(made[0], shm / STATE)

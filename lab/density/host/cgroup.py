@@ -128,7 +128,7 @@ class Budget:
         """End whatever is in it and remove it, children first."""
         if not self._folder.exists():
             return
-        waits.until("the cgroup to be empty", self._remove, seconds=SECONDS, setting="cgroup.SECONDS", every=0.2)
+        waits.until("the cgroup to be empty", self._remove, seconds=SECONDS, every=0.2)
 
     def _remove(self) -> bool:
         for folder in reversed(self._tree()):

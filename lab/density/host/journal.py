@@ -137,9 +137,7 @@ def _containers(dockers: Dockers, alive: set[str]) -> list[str]:
 def _kill(identity: list[Any]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(identity[0], signal.SIGKILL)
-    waits.until(
-        "a left process to end", lambda: not _is(identity), seconds=SECONDS, setting="journal.SECONDS", every=0.1
-    )
+    waits.until("a left process to end", lambda: not _is(identity), seconds=SECONDS, every=0.1)
 
 
 def _is(identity: list[Any]) -> bool:

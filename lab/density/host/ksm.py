@@ -81,7 +81,7 @@ def settle(seconds: float, root: Path = SYSFS) -> bool:
         return scans >= first + SCANS and len(last) == 2 and abs(last[1] - last[0]) <= SAME * max(last[0], 1)
 
     try:
-        waits.until("KSM to settle", settled, seconds=seconds, setting="the profile's ksm_seconds", every=0.5)
+        waits.until("KSM to settle", settled, seconds=seconds, every=0.5)
     except TimedOut:
         return False
     return True

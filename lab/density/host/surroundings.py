@@ -72,7 +72,7 @@ def processors() -> int:
 
 def drop_caches() -> bool:
     """Write dirty pages out and empty the page cache; False where we may not."""
-    process.run("sync", timeout=120, timeout_setting="host.drop_caches")
+    process.run("sync", timeout=120)
     done = process.run(*process.as_root("sh", "-c", f"echo 3 > {DROP}"), check=False)
     return done.ok
 
@@ -87,7 +87,7 @@ def rest(seconds: float) -> bool:
         return len(last) == STILL_SAMPLES and max(last) - min(last) < STILL_BYTES
 
     try:
-        waits.until("memory to rest", still, seconds=seconds, setting="settle_seconds", every=STILL_EVERY)
+        waits.until("memory to rest", still, seconds=seconds, every=STILL_EVERY)
     except TimedOut:
         return False
     return True
@@ -106,7 +106,7 @@ def calm(pids: Callable[[], Iterable[int]], seconds: float) -> bool:
         return used - before < CALM * len(found) * (now - began)
 
     try:
-        waits.until("machines to rest", resting, seconds=seconds, setting="boot_seconds", every=0.5)
+        waits.until("machines to rest", resting, seconds=seconds, every=0.5)
     except TimedOut:
         return False
     return True

@@ -152,7 +152,6 @@ def window(
             "the load generators to end",
             lambda: all(g.child.poll() is not None for g in (*running, *noisy)),
             seconds=seconds + WARM_SECONDS + GRACE_SECONDS,
-            setting="load.GRACE_SECONDS",
             every=0.2,
         )
     except TimedOut:

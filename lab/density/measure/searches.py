@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from lab.core import raw_rows
-from lab.core.errors import DiskFull, GaveUp, Interrupted, LabError
+from lab.core.errors import CheckFailed, DiskFull, Interrupted, LabError
 from lab.density import arm_names
 from lab.density.analysis import summary
 from lab.density.analysis.summary import CACHE
@@ -164,7 +164,7 @@ def at_objective(stage: Stage) -> None:
             if 1 / STEADY <= float(solo.get("drift", 0)) <= STEADY or number == WARM_WINDOWS - 1:
                 break
         if "worst_p95_upper" not in solo:
-            raise GaveUp("the solo database's latency", str(solo.get("why")))
+            raise CheckFailed("the solo database's latency", str(solo.get("why")))
         alone = solo["worst_p95_upper"]
         for objective, relative in ((max(2 * alone, alone + 5), True), (spec.objective_ms, False)):
             keeps = functools.partial(loaded.keeps, limit_ms=objective)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.core.raw_rows import Rows
 from lab.density import arm_names
 from lab.density.arms import table
@@ -83,14 +83,14 @@ class Stage:
             budget.close()
 
     def add(self, arm: Arm, count: int, **more: Any) -> list[Place]:
-        """Start ``count`` more, a row each, and read all of their data. Raises: GaveUp if one never answers."""
+        """Start ``count`` more, a row each, and read all of their data. Raises: CheckFailed if one never answers."""
         self.bench.ground.clock.check()
         known = len(arm.places())
         starts = arm.add(count, min(count, TOGETHER[arm.emulated]))
         for start in starts:
             self.row("start", emulated=arm.emulated, **asdict(start), **more)
         if failed := [s for s in starts if s.error]:
-            raise GaveUp(f"{failed[0].name}'s first answer", failed[0].error)
+            raise CheckFailed(f"{failed[0].name}'s first answer", failed[0].error)
         fresh = arm.places()[known:]
         self.touch(fresh)
         return fresh
@@ -137,9 +137,9 @@ class Stage:
         return {**told, "draw": list(draw), **surroundings.since(before)}
 
     def check_alive(self, arm: Arm) -> None:
-        """Raises: GaveUp if a database has gone."""
+        """Raises: CheckFailed if a database has gone."""
         if dead := arm.dead():
-            raise GaveUp("all databases' survival", dead[0])
+            raise CheckFailed("all databases' survival", dead[0])
 
     def row(self, kind: str, **values: Any) -> None:
         """A row of this trial."""

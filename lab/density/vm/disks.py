@@ -12,6 +12,7 @@ from pathlib import Path
 from lab.build import rootfs
 from lab.build.rootfs import Recipe
 from lab.core import process
+from lab.core.job import Job
 from lab.density.bake import Baked
 from lab.density.folder import folder
 from lab.density.vm import guestfiles
@@ -27,7 +28,6 @@ PACKAGES = (
 )  # fmt: skip
 """What Debian's own generic cloud image runs; no Docker and no guest agent in it, which Trove's guests add."""
 SECONDS = 900.0
-SETTING = "disks.SECONDS"
 ROOM = 400 * 1024 * 1024
 """Free space on each disk, in bytes."""
 VERSION = 5
@@ -42,7 +42,7 @@ def guest_root(note: Callable[[str], None]) -> Path:
     """
     mirrors = apt.mirrors()
     wanted = Recipe(SUITE, PACKAGES, tuple(mirrors.lines(SUITE)) if mirrors else ())
-    return rootfs.build(wanted, note, folder() / "root.log", SECONDS)
+    return rootfs.build(wanted, Job(note, folder() / "root.log", SECONDS, ""))
 
 
 def kit(note: Callable[[str], None]) -> Kit:
@@ -52,7 +52,7 @@ def kit(note: Callable[[str], None]) -> Kit:
     if not (place / "whole").exists():
         place.mkdir(exist_ok=True)
         names = ["--wildcards", "./boot/vmlinuz-*", "./usr/bin/busybox", *(f"*/{m}.ko*" for m in guestfiles.MODULES)]
-        process.run("tar", "-xf", str(tar), "-C", str(place), *names, timeout=SECONDS, timeout_setting=SETTING)
+        process.run("tar", "-xf", str(tar), "-C", str(place), *names, timeout=SECONDS)
         (place / "whole").touch()
     return guestfiles.kit(place)
 

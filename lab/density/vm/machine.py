@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import Popen  # noqa: TID251 - the type of what lab.core.process gives
 
 from lab.core import process, waits
-from lab.core.errors import GaveUp, TimedOut
+from lab.core.errors import CheckFailed, TimedOut
 from lab.core.ssh import free_port
 from lab.density.bake import Baked
 from lab.density.host import procfs
@@ -122,7 +122,6 @@ class Machines:
             "the template to be saved",
             lambda: _migrated(monitor),
             seconds=SAVE_SECONDS,
-            setting="machine.SAVE_SECONDS",
             every=0.1,
         )
         monitor.do("quit")
@@ -142,7 +141,6 @@ class Machines:
                 "the clone to be loaded",
                 lambda: monitor.do("query-status")["status"] != "inmigrate",
                 seconds=SAVE_SECONDS,
-                setting="machine.SAVE_SECONDS",
                 every=0.02,
                 fatal=machine.dead,
             )
@@ -166,7 +164,7 @@ class Machines:
             *("-append", "console=ttyS0 panic=-1 density.accelerator"),
         ]
         try:
-            done = process.run(*words, timeout=BOOT_SECONDS, timeout_setting="machine.BOOT_SECONDS", check=False)
+            done = process.run(*words, timeout=BOOT_SECONDS, check=False)
             said = done.stderr.strip().splitlines()[-1:] or ["no word"]
         except TimedOut:
             said = [f"no kernel booted in {BOOT_SECONDS:.0f} s"]
@@ -190,7 +188,7 @@ def guest(machine: Machine) -> tuple[dict[str, int], procfs.Share] | None:
 def _migrated(monitor: Monitor) -> bool:
     answer = monitor.do("query-migrate")
     if answer.get("status") in ("failed", "cancelled"):
-        raise GaveUp("the template's saved state", str(answer.get("error-desc", answer["status"])))
+        raise CheckFailed("the template's saved state", str(answer.get("error-desc", answer["status"])))
     return bool(answer.get("status") == "completed")
 
 

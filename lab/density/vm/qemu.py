@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.core import waits
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.core.process import Argument
 from lab.density.host import procfs
 from lab.density.vm.guestfiles import END, PORT
@@ -95,7 +95,7 @@ def argv(kind: Kind, files: Files, accelerator: str, port: int, guest_port: int,
 
 
 class Monitor:
-    """One QMP connection. Raises: GaveUp where QEMU refuses a command."""
+    """One QMP connection. Raises: CheckFailed where QEMU refuses a command."""
 
     def __init__(self, path: Path) -> None:
         self._socket = connect(path)
@@ -111,7 +111,7 @@ class Monitor:
             if "return" in answer:
                 return answer["return"]
             if "error" in answer:
-                raise GaveUp(f"QEMU's {command}", answer["error"]["desc"])
+                raise CheckFailed(f"QEMU's {command}", answer["error"]["desc"])
 
     def close(self) -> None:
         """Hang up."""
@@ -121,13 +121,13 @@ class Monitor:
     def _read(self) -> dict[str, Any]:
         line = self._file.readline()
         if not line:
-            raise GaveUp("QEMU's answer", "it closed its monitor")
+            raise CheckFailed("QEMU's answer", "it closed its monitor")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 def connect(path: Path, fatal: Callable[[], str | None] | None = None) -> socket.socket:
-    """A connection to a Unix socket of a program that is just starting. Raises: TimedOut, GaveUp."""
+    """A connection to a Unix socket of a program that is just starting. Raises: TimedOut, CheckFailed."""
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     link.settimeout(PROBE_SECONDS)
 
@@ -139,7 +139,6 @@ def connect(path: Path, fatal: Callable[[], str | None] | None = None) -> socket
         f"QEMU to open {path.name}",
         connected,
         seconds=SOCKET_SECONDS,
-        setting="qemu.SOCKET_SECONDS",
         every=0.05,
         fatal=fatal,
         transient=(FileNotFoundError, ConnectionRefusedError),

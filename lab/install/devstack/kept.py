@@ -22,9 +22,10 @@ from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import BadFile, MirrorStale
 from lab.core.home import Home
-from lab.core.resources import PACKAGE, RESOURCES
+from lab.core.job import Job
+from lab.core.resources import RESOURCES
 from lab.core.state import write_atomically
-from lab.core.waits import Note
+from lab.guest import sources as guest_sources
 from lab.guest.guests import Guests
 from lab.guest.images import Image
 from lab.host import git_mirrors
@@ -32,11 +33,8 @@ from lab.host import git_mirrors
 FOLDER, RECORD, MACHINE = "kept", "kept.json", "machine.tar"
 WHEELS, DEBS, IMAGES = KINDS = ("wheels", "debs", "images")
 SOURCES = (
-    *(RESOURCES / "dockerfiles" / name for name in ("base", "devstack", "mariadb", "postgresql")),
-    RESOURCES / "images",
-    PACKAGE / "build/rootfs.py",
-    *(PACKAGE / f"guest/{name}.py" for name in ("agent", "datastores", "smoke", "trove")),
-    *(PACKAGE / f"build/{name}.py" for name in ("archive", "disk", "initrd")),
+    *(RESOURCES / "dockerfiles" / name for name in ("backup", "base", "devstack", "mariadb", "postgresql")),
+    *guest_sources.SOURCES,
 )
 """What of the project decides how images are made; not what a host adds: its Debian mirror, its authorities."""
 
@@ -60,10 +58,10 @@ class Kept:
         """Where the machine sees it."""
         return f"{git_mirrors.IN_MACHINE}/{FOLDER}/{self.folder.name}"
 
-    def load(self, note: Note, seconds: float) -> None:
+    def load(self, job: Job) -> None:
         """Give Docker the machine's image. Raises: BadFile, CommandFailed, DiskFull, TimedOut."""
-        note("giving Docker the mirror's image")
-        client.load(self._file(MACHINE), seconds)
+        job.note("giving Docker the mirror's image")
+        client.load(self._file(MACHINE), job.seconds)
 
     def instead_of(self, built: Guests) -> Guests:
         """The guests' images that are taken from here instead of being ``built``."""
@@ -77,8 +75,8 @@ class Kept:
     def _image(self, built: Image) -> Image:
         key = self.guests[built.name]
 
-        def take(target: Path, note: Note, log: Path, seconds: float) -> None:
-            note("taking it from the mirror")
+        def take(target: Path, job: Job) -> None:
+            job.note("taking it from the mirror")
             shutil.copyfile(self._file(f"{built.name}-{key}.{built.format.suffix}"), target)
 
         return dataclasses.replace(built, key=key, make=take)

@@ -102,6 +102,7 @@ def render(spec: Spec) -> str:
     return template.render(
         release=spec.release,
         distro=spec.distro,
+        repositories="" if spec.driven else spec.distro.repositories,
         hypervisor=spec.hypervisor,
         password=spec.password,
         git_base=spec.given["git_base"],

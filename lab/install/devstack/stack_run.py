@@ -78,7 +78,7 @@ class StackRun:
             "stack.sh",
             self._ended,
             seconds=self.seconds,
-            setting="install_timeout",
+            setting="--install-timeout",
             every=EVERY,
             fatal=self._lost,
             transient=(SshFailed, TimedOut),

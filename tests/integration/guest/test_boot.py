@@ -8,6 +8,7 @@ import pytest
 
 from lab.core import process
 from lab.core.errors import GaveUp, TimedOut
+from lab.core.job import Job
 from lab.guest import boot_proof, images
 
 pytestmark = pytest.mark.integration
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.integration
 
 def test_the_smoke_image_boots(tmp_path: Path) -> None:
     image = images.smoke_guest("trixie")
-    image.build(print, tmp_path / "build.log", 900)
-    image.prove(print, tmp_path / "boot.log", 300)
+    image.build(Job(print, tmp_path / "build.log", 900))
+    image.prove(Job(print, tmp_path / "boot.log", 300))
     assert image.proven()
     assert "LAB-SMOKE address=10.0.2.15" in (tmp_path / "boot-console.log").read_text()
 
@@ -25,14 +26,14 @@ def test_an_image_without_boot_sectors_does_not_pass(tmp_path: Path) -> None:
     empty = tmp_path / "empty.qcow2"
     process.run("qemu-img", "create", "-q", "-f", "qcow2", empty, "16M")
     with pytest.raises((GaveUp, TimedOut)):
-        boot_proof.smoke_guest(empty, print, tmp_path / "boot.log", 20)
+        boot_proof.smoke_guest(empty, Job(print, tmp_path / "boot.log", 20))
 
 
 def test_a_truncated_image_is_told_by_qemu_or_the_console(tmp_path: Path) -> None:
     image = images.smoke_guest("trixie")
-    image.build(print, tmp_path / "build.log", 900)
+    image.build(Job(print, tmp_path / "build.log", 900))
     broken = tmp_path / "broken.qcow2"
     broken.write_bytes(image.path.read_bytes()[: image.path.stat().st_size // 3])
     with pytest.raises((GaveUp, TimedOut)) as caught:
-        boot_proof.smoke_guest(broken, print, tmp_path / "boot.log", 60)
+        boot_proof.smoke_guest(broken, Job(print, tmp_path / "boot.log", 60))
     assert caught.value.remedy

@@ -11,6 +11,7 @@ import pytest
 from lab.core import process
 from lab.core.errors import CommandFailed
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.resources import RESOURCES
 from lab.core.ssh import Address, Remote
 from lab.core.waits import until
@@ -33,7 +34,7 @@ def say(_: str) -> None:
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = tmp_path_factory.mktemp("box") / "box.log"
-    return box.build(image.base("trixie", say, log, 900), say, log, 1800)
+    return box.build(image.base("trixie", Job(say, log, 900)), Job(say, log, 1800))
 
 
 def test_a_real_virtual_machine_answers_ssh_with_the_key_of_its_seed(disk: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from lab.containers import volumes as volume
 from lab.core import process
 from lab.core.errors import LabError, SshFailed
 from lab.core.home import LABEL, Home
+from lab.core.job import Job
 from lab.core.ssh import Remote
 from lab.host import apt, kernel
 from lab.lifecycle import leftovers
@@ -43,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="module")
 def wanted(home: Home) -> Wanted:
-    return replace(WANTED, image=image.base("trixie", say, home.log("image"), 900))
+    return replace(WANTED, image=image.base("trixie", Job(say, home.log("image"), 900)))
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +210,7 @@ def test_a_machine_that_dies_says_its_last_words(home: Home, wanted: Wanted, tmp
     broken = Home("itest-b", tmp_path)
     broken.make()
     (tmp_path / "Dockerfile").write_text(f'FROM {wanted.image}\nCMD ["sh", "-c", "echo no such disk; exit 3"]\n')
-    tag = client.build("trove-lab/itest-broken", tmp_path, arguments={}, note=say, log=tmp_path / "log", seconds=60)
+    tag = client.build("trove-lab/itest-broken", tmp_path, arguments={}, job=Job(say, tmp_path / "log", 60))
     began = monotonic()
     try:
         with pytest.raises(LabError) as caught:

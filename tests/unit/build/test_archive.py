@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 from lab.build import archive
+from lab.core.job import Job
 
 
 def test_it_is_what_docker_load_reads(tmp_path: Path) -> None:
@@ -14,7 +15,7 @@ def test_it_is_what_docker_load_reads(tmp_path: Path) -> None:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(name)
     target = tmp_path / "image.tar"
-    archive.write(tree, target, volumes=["/var/lib/docker"], log=tmp_path / "log", seconds=60)
+    archive.write(tree, target, volumes=["/var/lib/docker"], job=Job(print, tmp_path / "log", 60))
     with tarfile.open(target) as image:
         (entry,) = json.load(image.extractfile("manifest.json") or exit())
         config = json.load(image.extractfile(entry["Config"]) or exit())
@@ -32,5 +33,5 @@ def test_the_same_tree_gives_the_same_image(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_text("x")
     for name in ("one.tar", "two.tar"):
-        archive.write(tmp_path / "tree", tmp_path / name, volumes=[], log=tmp_path / "log", seconds=60)
+        archive.write(tmp_path / "tree", tmp_path / name, volumes=[], job=Job(print, tmp_path / "log", 60))
     assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()

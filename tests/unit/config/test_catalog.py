@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import re
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import catalog, matrix, schema
-from lab.config.rows import FACTS, Box, Release
+from lab.config import catalog, matrix, plan, schema, settings
+from lab.config.rows import FACTS, Release
 from lab.core.errors import BadFile, LabError, Unsupported
 from lab.core.resources import RESOURCES
+from lab.doctor import hardware
 
 ROWS = catalog.load()
 RELEASES = (
@@ -59,17 +61,9 @@ def test_scripts_that_rows_name_are_there() -> None:
         assert not distro.repositories or (RESOURCES / distro.repositories).is_file()
 
 
-def test_boxes_without_a_checksum_are_not_pinned() -> None:
+def test_a_checksum_is_one() -> None:
     boxes = [box for distro in ROWS.distros for box in distro.boxes]
-    assert all(re.fullmatch(r"[0-9a-f]{64}", box.sha256) for box in boxes if box.pinned)
-    assert not Box("b", ("libvirt",), version="1").pinned
-    assert Box("b", ("libvirt",), sha256="0" * 64).pinned
-
-
-def test_box_of_a_provider() -> None:
-    assert ROWS.distro("ubuntu1404").box("virtualbox").name == "ubuntu/trusty64"
-    with pytest.raises(Unsupported, match="There is no docker box of centos7"):
-        ROWS.distro("centos7").box("docker")
+    assert all(re.fullmatch(r"([0-9a-f]{64})?", box.sha256) for box in boxes)
 
 
 REFUSALS = {
@@ -226,3 +220,35 @@ def test_errors_say_how_to_go_on() -> None:
     with pytest.raises(LabError) as caught:
         ROWS.check("ubuntu1404", "master", "devstack")
     assert caught.value.exit_code == 13
+
+
+def test_every_column_of_the_catalogue_is_read_by_somebody() -> None:
+    """Data that no code obeys promise what is not there."""
+    package = RESOURCES / "lab"
+    columns = {
+        node.target.id
+        for row in ast.parse((package / "config/rows.py").read_text()).body
+        if isinstance(row, ast.ClassDef)
+        for node in row.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    read = {
+        node.attr
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    assert columns - read == set()
+
+
+@pytest.mark.parametrize("name", ROWS.installers)
+def test_plan_doctor_and_readme_say_the_same_sizes(name: str) -> None:
+    row = ROWS.installers[name]
+    yes = (True, "")
+    spec = settings.load({"installer": name, "release": "2025.1" if name == "packages" else "2026.1"}, Path("/"), {})
+    decided = plan.decide(spec.spec, {}, plan.Facts(yes, yes, yes, (False, "")))
+    assert (decided.spec.memory, decided.spec.disk) == (row.memory, row.disk)
+    assert {choice.setting for choice in decided.choices} >= {"memory", "disk"}
+    if name == "packages":
+        assert f"may use {row.memory}" in hardware.memory(row.memory).detail
+        assert f"{row.room} GiB of disk" in (RESOURCES / "README.md").read_text()

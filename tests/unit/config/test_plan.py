@@ -19,7 +19,7 @@ HERE = Facts(
 
 def choose(facts: Facts = HERE, **asked: Any) -> dict[str, tuple[str, str]]:
     decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)
-    assert all(getattr(decided.spec, c.setting) == c.value for c in decided.choices)
+    assert all(str(getattr(decided.spec, c.setting)) == c.value.removesuffix(" GiB") for c in decided.choices)
     return {c.setting: (c.value, c.why) for c in decided.choices}
 
 
@@ -31,6 +31,8 @@ def test_defaults_of_a_host_without_kvm() -> None:
         "release": "2025.1",
         "installer": "packages",
         "hypervisor": "docker",
+        "memory": "12 GiB",
+        "disk": "40 GiB",
     }
 
 
@@ -51,6 +53,12 @@ def test_a_host_without_docker_takes_the_next_provider() -> None:
 
 def test_what_was_asked_for_is_taken_and_named() -> None:
     assert choose(hypervisor="qemu")["hypervisor"] == ("qemu", "asked for (flag)")
+
+
+def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
+    chosen = choose(installer="devstack", release="2026.1", memory=20)
+    assert chosen["memory"] == ("20 GiB", "asked for (flag)")
+    assert chosen["disk"][0] == "60 GiB"
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,29 @@ def test_every_error_has_an_id_and_an_exit_code_of_its_own() -> None:
     assert len({k.id for k in kinds}) == len(kinds)
     assert len({k.exit_code for k in kinds}) == len(kinds)
     assert all(k.__doc__ for k in kinds)
+
+
+def test_a_step_after_one_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    world, state = World(tmp_path), State(tmp_path / "state.json", "a")
+    with pytest.raises(ValueError, match="'b' comes after 'a', which is no step"):
+        steps.run([world.step("b", "a")], state, Record(), "again")
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_circle_is_refused(tmp_path: Path) -> None:
+    world, state = World(tmp_path), State(tmp_path / "state.json", "a")
+    with pytest.raises(ValueError, match="cycle"):
+        steps.run([world.step("b", "a"), world.step("a", "b")], state, Record(), "again")
+
+
+def test_a_failure_to_look_is_that_steps_failure(tmp_path: Path) -> None:
+    state, record = State(tmp_path / "state.json", "a"), Record()
+
+    def look() -> bool:
+        raise GaveUp("the machine", "its disk is gone")
+
+    with pytest.raises(GaveUp) as failed:
+        steps.run([Step("machine", "start the machine", look, lambda note: None)], state, record, "again")
+    assert failed.value.step == "start the machine"
+    assert record.events[-1] == ("machine", "failed")
+    assert state.steps["machine"]["status"] == "failed"

@@ -18,7 +18,7 @@ from lab.core.progress import People
 from lab.core.raw_rows import Rows, finished, read
 from lab.dbod import command, contract, jobs
 from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request
-from lab.dbod.dockerhost import engines, recovery, replay
+from lab.dbod.dockerhost import engines, recovery, replay, servers
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.dockerhost.records import Backup, Record, Records
 from lab.dbod.evaluation import evaluate, scenarios, trial
@@ -195,7 +195,7 @@ def test_a_torn_end_is_not_read(tmp_path: Path) -> None:
     log.write_bytes(log.read_bytes()[:-1])
     assert replay.stop_position([log], 4, T) == (0, places[2])
     log.write_bytes(b"nonsense")
-    with pytest.raises(errors.GaveUp, match="no binary log"):
+    with pytest.raises(errors.CheckFailed, match="no binary log"):
         replay.stop_position([log], 4, T)
 
 
@@ -397,3 +397,11 @@ def test_an_evaluation_goes_on_with_what_is_not_whole(
     assert (len(tried), struck) == (3 * len(scenarios.ALL), [Operation.CREATE] * 2), "only the faults were missing"
     run(broken=True)
     assert len(struck) == 2
+
+
+def test_versions_are_compared_as_versions() -> None:
+    assert servers.numbered(["10.6", "11.8", "10.11", "9f8e7d6c5b4a3210", "lab-x", "10.11"]) == [
+        "10.6",
+        "10.11",
+        "11.8",
+    ]

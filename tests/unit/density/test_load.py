@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from scipy.stats import chi2
 
-from lab.core.errors import GaveUp
+from lab.core.errors import CheckFailed
 from lab.density.arms.shared import Shared
 from lab.density.engine import MARIADB, POSTGRESQL, Engine, Place
 from lab.density.load import generators
@@ -208,5 +208,5 @@ def test_one_objective_is_relative_and_one_is_the_same_for_all_arms() -> None:
 def test_no_latency_alone_is_no_objective() -> None:
     stage = Loadable(objective_ms=20)
     stage.data = False
-    with pytest.raises(GaveUp, match="queue is full"):
+    with pytest.raises(CheckFailed, match="queue is full"):
         searches.at_objective(stage)  # type: ignore[arg-type]

@@ -281,5 +281,5 @@ def test_the_clouds_growth_is_shown_and_not_counted(density_run: Callable[[int],
     assert arm.active == [21.0, 21.0]
     told_settings = json.loads((run.folder / "summary.json").read_text())["settings_that_differ"]["mariadb"]
     assert told_settings == {"pool": {"container": "16777216", "trove-container": "33554432"}}
-    for words in ("265 MiB", "+30.0", "33554432", "Trove's guest agent", "the cloud's services, not counted"):
+    for words in ("265.0 MiB", "+30.0", "33554432", "Trove's guest agent", "the cloud's services, not counted"):
         assert words.replace("'", "&#39;") in page or words in page, words

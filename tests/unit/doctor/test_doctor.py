@@ -87,8 +87,8 @@ def test_memory_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_disk_thresholds() -> None:
-    assert {f.status for f in hardware.disk(0)} == {"ok"}
-    assert {f.status for f in hardware.disk(10**9)} == {"fail"}
+    assert {f.status for f in hardware.disk(0, "a lab")} == {"ok"}
+    assert {f.status for f in hardware.disk(10**9, "a lab")} == {"fail"}
 
 
 def test_a_probe_that_breaks_is_a_finding_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,16 +113,15 @@ def test_every_finding_that_asks_for_something_says_what(monkeypatch: pytest.Mon
 
 
 def test_without_docker_the_plan_hears_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab.config.settings import LabSpec
     from lab.containers import client
     from lab.host import packages
 
     monkeypatch.setattr(client, "usable", lambda: DockerUnusable("nobody", "").cause)
     monkeypatch.setattr(packages, "may_install", lambda: False)
-    usable, why = doctor.facts(LabSpec()).docker
+    usable, why = doctor.facts().docker
     assert not usable
     assert "no right to install" in why
-    usable, why = doctor.facts(LabSpec(install=False)).docker
+    usable, why = doctor.facts(install=False).docker
     assert usable
     assert "--no-install" in why
 

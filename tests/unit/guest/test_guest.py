@@ -14,8 +14,8 @@ import pytest
 
 from lab.build import disk, initrd
 from lab.build.content_key import content
-from lab.core.errors import BadFile, CommandFailed, GaveUp
-from lab.core.waits import Note
+from lab.core.errors import BadFile, CheckFailed, CommandFailed
+from lab.core.job import Job
 from lab.guest import backup, configdrive, datastores
 from lab.guest.images import Image
 from lab.guest.trove import Recipe
@@ -26,18 +26,18 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made: list[int] = []
 
-    def make(target: Path, note: Note, log: Path, seconds: float) -> None:
+    def make(target: Path, job: Job) -> None:
         made.append(1)
         target.write_text(f"image number {len(made)}")
 
-    def boot(path: Path, note: Note, log: Path, seconds: float) -> None:
+    def boot(path: Path, job: Job) -> None:
         pass
 
     return Image("test", "key", make, boot)
 
 
 def build(image: Image) -> str:
-    image.build(lambda text: None, Path("/dev/null"), 10)
+    image.build(Job(lambda text: None, Path("/dev/null"), 10))
     return image.path.read_text()
 
 
@@ -78,7 +78,7 @@ def test_a_broken_record_means_building_again(image: Image, record: str) -> None
 def test_a_proof_holds_for_this_very_file(image: Image) -> None:
     build(image)
     assert not image.proven()
-    image.prove(lambda text: None, Path("/dev/null"), 10)
+    image.prove(Job(lambda text: None, Path("/dev/null"), 10))
     assert image.proven()
     image.path.write_text("something else")
     build(image)
@@ -88,7 +88,7 @@ def test_a_proof_holds_for_this_very_file(image: Image) -> None:
 def test_a_failed_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    def make(target: Path, note: Note, log: Path, seconds: float) -> None:
+    def make(target: Path, job: Job) -> None:
         target.write_text("half")
         raise CommandFailed("mke2fs", 1, "no")
 
@@ -192,7 +192,7 @@ def test_the_backup_program_is_mended_where_it_must_be() -> None:
     (path, words), *_ = backup._recipe()["replace"].items()
     mended = backup._mended({path: " ".join(words).encode(), "backup/main.py": b"same"})
     assert mended == {path: " ".join(words.values()).encode(), "backup/main.py": b"same"}
-    with pytest.raises(GaveUp, match="does not have"):
+    with pytest.raises(CheckFailed, match="does not have"):
         backup._mended({path: b"another release"})
 
 

@@ -3,7 +3,6 @@
 import configparser
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from lab.core.errors import CommandFailed
 from lab.guest import backup
 from lab.install import render
 from lab.install.site import PORTS, Site
+from tests.golden import FOLDER, same
 
-GOLDENS = Path(__file__).parents[2] / "goldens/install"
 PUBLISHED = {service: 20000 + port for service, port in PORTS.items()}
 SITES = {
     "userspace-qemu": Site(PUBLISHED),
@@ -42,21 +41,14 @@ def rendered(kind: str) -> list[render.File]:
 
 @pytest.mark.parametrize("kind", SITES)
 def test_goldens(kind: str) -> None:
-    """LAB_WRITE_GOLDENS=1 writes them anew; the diff is then what is reviewed."""
     files = {file.path: file.text for file in rendered(kind)}
     if kind in ("backups", "beside"):  # only what is other than without
         without = {file.path: file.text for file in rendered("userspace-docker")}
         files = {path: text for path, text in files.items() if without.get(path) != text}
-    folder = GOLDENS / kind
-    if os.environ.get("LAB_WRITE_GOLDENS"):
-        for path, text in files.items():
-            target = folder / path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
-    there = {f"/{p.relative_to(folder).as_posix()}": p.read_text() for p in folder.rglob("*") if p.is_file()}
-    assert sorted(files) == sorted(there)
     for path, text in files.items():
-        assert text == there[path], f"{path} differs; if that is meant: LAB_WRITE_GOLDENS=1 ./inv test"
+        same(f"install/{kind}{path}", text)
+    folder = FOLDER / "install" / kind
+    assert sorted(files) == sorted(f"/{p.relative_to(folder).as_posix()}" for p in folder.rglob("*") if p.is_file())
 
 
 def test_the_userspace_datapath_alone_needs_its_two_helpers() -> None:

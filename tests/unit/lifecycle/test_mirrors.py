@@ -16,13 +16,15 @@ from lab.config.settings import LabSpec
 from lab.containers import client
 from lab.core.errors import BadFile, BadValue, MirrorLacks, MirrorStale, NoSuchLab, NothingKept, Unsupported
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.waits import silent
 from lab.guest.guests import Guests
 from lab.host import git_mirrors, pypi
 from lab.install.devstack import installer, kept
 from lab.install.devstack.kept import Kept
-from lab.lifecycle import labs, mirrors
-from lab.lifecycle.assembly import Work
+from lab.lifecycle import assembly, labs, mirrors
+from lab.lifecycle.lab import Lab
+from lab.lifecycle.machine_steps import MachineSteps
 from lab.lifecycle.mirrors import Request
 from tests.unit.host.test_git_mirrors import git
 
@@ -85,28 +87,28 @@ def with_mirror(folder: Path, **more: str) -> LabSpec:
 
 
 def test_a_lab_takes_what_its_mirror_keeps(full: Path, home: Home, cache: Path) -> None:
-    work = Work(home, with_mirror(full))
-    assert work.image_tag() == "trove-lab/devstack:abc"
-    (guests,) = work.guests
+    made = Lab(home, with_mirror(full))
+    assert MachineSteps(made).image_tag() == "trove-lab/devstack:abc"
+    (guests,) = made.guests
     assert [image.key for image in (guests.trove, guests.smoke)] == ["abc", "abc"]
     assert not guests.trove.whole()
-    guests.trove.build(silent, home.log("x"), 10)
+    guests.trove.build(Job(silent, home.log("x"), 10))
     assert guests.trove.path.read_text() == "trove-guest-abc.tar"
     assert guests.trove.whole()
-    assert isinstance(work.installer, installer.DevStack)
-    assert work.installer.kept == f"/opt/mirror/kept/{NAME}"
-    assert "take the machine's image from the mirror" in {step.title for step in work.steps()}
+    assert isinstance(made.installer, installer.DevStack)
+    assert made.installer._taken == f"/opt/mirror/kept/{NAME}"
+    assert "take the machine's image from the mirror" in {step.title for step in assembly.steps(made)}
 
 
 def test_a_file_that_was_spoilt_on_the_way_is_not_taken(full: Path, home: Home, cache: Path) -> None:
-    work = Work(home, with_mirror(full))
-    guest, there = work.guests[0].trove, full / "kept" / NAME / "images"
+    made = Lab(home, with_mirror(full))
+    guest, there = made.guests[0].trove, full / "kept" / NAME / "images"
     (there / "trove-guest-abc.tar").write_text("trove-guest-abc.ta")
     with pytest.raises(BadFile, match="not the file that was kept"):
-        guest.build(silent, home.log("x"), 10)
+        guest.build(Job(silent, home.log("x"), 10))
     assert not guest.path.exists()
     (there / "machine.tar").unlink()
-    (step,) = (step for step in work.steps() if step.name == "machine-image")
+    (step,) = (step for step in assembly.steps(made) if step.name == "machine-image")
     with pytest.raises(BadFile, match=r"machine\.tar cannot be read: it is not the file that was kept"):
         step.run(silent)
 
@@ -265,7 +267,7 @@ def test_only_a_running_lab_of_devstack_can_be_kept(
     with pytest.raises(NoSuchLab):
         mirrors.keep(folder, "nosuchlab", silent)
     monkeypatch.setattr(labs, "home_of", lambda _: home)
-    monkeypatch.setattr(Work, "machine", Halted())
+    monkeypatch.setattr(Lab, "machine", Halted())
     for spec, said in (
         (LabSpec(installer="packages"), "not made by DevStack"),
         (with_mirror(folder), "no running machine with OpenStack on it"),
@@ -279,20 +281,21 @@ def test_only_a_running_lab_of_devstack_can_be_kept(
 
 
 class Elsewhere:
-    """A machine whose nova was cloned at another commit."""
+    """A lab, and its installer, whose nova was cloned at the commit ``nova``."""
 
     spec = SPEC
 
-    def made_of(self) -> dict[str, str]:
-        return {"commit of nova": "0" * 40, "guest image": "x"}
+    def __init__(self, nova: str) -> None:
+        self.installer, self._nova = self, nova
+
+    def commits(self) -> dict[str, str]:
+        return {"commit of nova": self._nova}
 
 
 def test_a_lab_of_other_commits_than_the_mirrors_is_seen(folder: Path) -> None:
-    assert mirrors._differing(folder, Elsewhere()) == "openstack/nova"  # type: ignore[arg-type]
-    elsewhere = Elsewhere()
+    assert mirrors._differing(folder, Elsewhere("0" * 40)) == "openstack/nova"  # type: ignore[arg-type]
     commit = git_mirrors.commit(folder, git_mirrors.Wanted("openstack/nova", "stable/2026.1"))
-    elsewhere.made_of = lambda: {"commit of nova": commit or ""}  # type: ignore[method-assign]
-    assert mirrors._differing(folder, elsewhere) == ""  # type: ignore[arg-type]
+    assert mirrors._differing(folder, Elsewhere(commit or "")) == ""  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass
@@ -310,10 +313,7 @@ def test_kept_again_it_replaces_what_was_kept(full: Path, tmp_path: Path, monkey
 
         guests = (Guests(*(Guest(name, tmp_path / f"{name}-new.tar") for name in ("trove-guest", "smoke"))),)  # type: ignore[arg-type]
 
-        def image_tag(self) -> str:
-            return "trove-lab/devstack:new"
-
-    def packages(_: Work, part: Path) -> None:
+    def packages(_: Lab, part: Path) -> None:
         (part / "debs").mkdir()
         (part / "wheels").mkdir(mode=0o700)
         (part / "wheels/nova-2-py3-none-any.whl").touch(0o600)
@@ -321,6 +321,7 @@ def test_kept_again_it_replaces_what_was_kept(full: Path, tmp_path: Path, monkey
     for name in ("trove-guest", "smoke"):
         (tmp_path / f"{name}-new.tar").write_text(name)
     monkeypatch.setattr(mirrors, "_packages", packages)
+    monkeypatch.setattr(MachineSteps, "image_tag", lambda _: "trove-lab/devstack:new")
     monkeypatch.setattr(client, "save", lambda tag, target: target.write_text(tag))
     there = full / "kept" / NAME
     mirrors._keep(there, "key", Made(), silent)  # type: ignore[arg-type]

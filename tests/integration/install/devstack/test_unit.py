@@ -18,9 +18,11 @@ from lab.config.settings import LabSpec
 from lab.core import waits
 from lab.core.errors import StackFailed
 from lab.core.home import Home
+from lab.core.job import Job
 from lab.core.ssh import Remote
 from lab.core.waits import silent
 from lab.host.git_mirrors import IN_MACHINE
+from lab.install.contract import Ground
 from lab.install.devstack import stack_run
 from lab.install.devstack.installer import PUBLISHED, DevStack
 from lab.install.devstack.stack_run import StackRun
@@ -117,7 +119,7 @@ def machine(home: Home, mirror: Path) -> DockerMachine:
     machine = DockerMachine(home, 120)
     machine.up(
         Wanted(
-            image=image.base("trixie", silent, home.log("image"), 900),
+            image=image.base("trixie", Job(silent, home.log("image"), 900)),
             memory=2,
             cpus=0,
             disk=5,
@@ -138,7 +140,7 @@ def remote(machine: DockerMachine) -> Remote:
 @pytest.fixture(scope="module")
 def installer(home: Home, machine: DockerMachine, remote: Remote, mirror: Path) -> DevStack:
     spec = replace(SPEC, mirror=str(mirror))
-    made = DevStack(home, spec, lambda: remote, machine.ports, lambda: None)
+    made = DevStack(Ground(home, spec, lambda: remote, machine.ports, lambda: None))
     prepare = made.steps("machine")[0]
     assert not prepare.done()
     prepare.run(silent)
@@ -163,37 +165,39 @@ def test_the_machine_is_prepared_as_stack_sh_wants_it(remote: Remote) -> None:
 
 def test_it_runs_to_its_end_and_a_second_client_only_follows(installer: DevStack, remote: Remote) -> None:
     one, two = ([], [])  # type: tuple[list[str], list[str]]
-    first = threading.Thread(target=lambda: StackRun(remote, installer.home, "k", 60, lambda: None).run(one.append))
+    first = threading.Thread(
+        target=lambda: StackRun(remote, installer.ground.home, "k", 60, lambda: None).run(one.append)
+    )
     first.start()
     waits.until("the first phase", lambda: "Phase one" in one, seconds=30, setting="-", every=0.2)
-    run = StackRun(remote, installer.home, "k", 60, lambda: None)
+    run = StackRun(remote, installer.ground.home, "k", 60, lambda: None)
     run.run(two.append)
     first.join()
     assert "starting stack.sh" in one
     assert "starting stack.sh" not in two
     assert "Phase two" in two
     log = run.log.read_text()
-    assert installer.home.secrets["devstack"] not in log
+    assert installer.ground.home.secrets["devstack"] not in log
     assert "ADMIN_PASSWORD=********" in log
     assert "user stack, KSM 0, root, LANG=en_US.UTF-8" in log
     assert log.rstrip().endswith("the end")
-    assert [name for name, _ in installer.home.state["stack.phases"]] == ["Phase one", "Phase two"]
+    assert [name for name, _ in installer.ground.home.state["stack.phases"]] == ["Phase one", "Phase two"]
     assert not remote.run("test", "-e", "/opt/stack/unstacked", check=False).ok
     three: list[str] = []
-    StackRun(remote, installer.home, "k", 60, lambda: None).run(three.append)
+    StackRun(remote, installer.ground.home, "k", 60, lambda: None).run(three.append)
     assert "starting stack.sh" not in three, "it has ended well: it need not run again"
 
 
 def test_a_failure_is_explained_and_the_next_run_begins_with_unstack(installer: DevStack, remote: Remote) -> None:
     remote.run("touch", "/opt/stack/fail")
     with pytest.raises(StackFailed) as caught:
-        StackRun(remote, installer.home, "another", 60, lambda: None).run(silent)
+        StackRun(remote, installer.ground.home, "another", 60, lambda: None).run(silent)
     assert "in its phase 'Phase two' at lib/x:install_x:7, on `pip install x`" in caught.value.cause
     assert "World dumping" not in caught.value.cause
     assert "PIP_INDEX_URL" in caught.value.remedy
     remote.run("rm", "/opt/stack/fail")
     remote.run("rm", "-f", "/opt/stack/unstacked")
-    StackRun(remote, installer.home, "k", 60, lambda: None).run(silent)
+    StackRun(remote, installer.ground.home, "k", 60, lambda: None).run(silent)
     assert remote.run("test", "-e", "/opt/stack/unstacked", check=False).ok
 
 

@@ -23,7 +23,7 @@ from lab.dbod.providers.trove import CloudHost
 from lab.dbod.schedules import Schedule
 from lab.dbod.serve import told
 from lab.dbod.serve.book import FIELD
-from lab.dbod.serve.queue import Job, JobState, Queue
+from lab.dbod.serve.queue import JobState, Queue, QueuedJob
 from lab.dbod.serve.service import LOOK, Service
 from lab.dbod.serve.states import KEPT, States
 from tests.unit.dbod.faketrove import access
@@ -120,12 +120,12 @@ def test_many_workers_never_run_two_jobs_of_one_instance_together(tmp_path: Path
     )
 
 
-def _id(job: Job | None) -> int:
+def _id(job: QueuedJob | None) -> int:
     assert job is not None
     return job.id
 
 
-def end(queue: Queue, job: Job) -> None:
+def end(queue: Queue, job: QueuedJob) -> None:
     queue.finish(job, JobState.FINISHED_OK, "native", "", None, None, lambda *_: None)
 
 
@@ -405,7 +405,7 @@ def test_a_provider_that_cannot_say_makes_states_unknown(tmp_path: Path) -> None
     service.beat(T + LOOK)
     assert service.fact("a")["state"] == "UNKNOWN"
     assert "no engine listens" in service.trouble
-    with pytest.raises(errors.GaveUp):
+    with pytest.raises(errors.NotUp):
         service.need("nobody")
     service.provider = TinyHost(tmp_path)
     service.beat(T + 2 * LOOK)

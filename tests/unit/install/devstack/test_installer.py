@@ -19,8 +19,7 @@ from lab.core.process import Argument, Finished
 from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import silent
 from lab.host import pypi
-from lab.install.devstack import installer, stack_log, stack_run
-from lab.install.devstack.installer import DevStack
+from lab.install.devstack import installer, machine_files, stack_log, stack_run
 from lab.install.devstack.stack_run import StackRun
 
 SUMMARY = """\
@@ -305,8 +304,8 @@ def files_for(tmp_path: Path, hypervisor: str, *can: str, taken: str = "") -> di
     home = Home("dev", tmp_path)
     home.make()
     spec = dataclasses.replace(asked(mirror="/srv/git"), hypervisor=hypervisor)
-    made = DevStack(home, spec, lambda: Probed(*can), dict, lambda: None, taken)  # type: ignore[arg-type, return-value]
-    return {file.path: (file.text, file.group, file.mode) for file in made._files}
+    wanted = machine_files.rendered_from(home, spec, Probed(*can))  # type: ignore[arg-type]
+    return {file.path: (file.text, file.group, file.mode) for file in machine_files.files(home, wanted, taken)}
 
 
 def test_a_machine_gets_what_its_kernel_and_hypervisor_ask_for(tmp_path: Path) -> None:

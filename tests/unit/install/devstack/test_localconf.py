@@ -15,9 +15,9 @@ from lab.config.rows import HYPERVISORS, Release
 from lab.core.errors import BadValue, Unsupported
 from lab.host.git_mirrors import GIT_BASE
 from lab.install.devstack.localconf import Facts, Spec, render, render_command, sh
+from tests.golden import same
 
 ROWS = catalog.load()
-GOLDEN = Path(__file__).parents[3] / "goldens/localconf"
 HEADER = re.compile(r"\[\[.+\|.*\]\]")  # as DevStack's inc/meta-config has it
 CONTAINER = Facts(volumes=False, openvswitch=False, nofile=False, ksm=False)
 
@@ -50,14 +50,9 @@ def sourced(text: str, names: list[str]) -> dict[str, str]:
     return dict(zip(names, done.stdout.decode().split("\0")[:-1], strict=True))
 
 
-def same(golden: Path, text: str) -> None:
-    assert golden.exists(), f"{golden} is missing; write it after reading what it should hold"
-    assert text == golden.read_text()
-
-
 @pytest.mark.parametrize("release", ROWS.releases, ids=lambda r: r.name)
 def test_golden(release: Release) -> None:
-    same(GOLDEN / f"{release.name}.conf", render(spec(release.name)))
+    same(f"localconf/{release.name}.conf", render(spec(release.name)))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +72,7 @@ def test_golden(release: Release) -> None:
     ],
 )
 def test_golden_of_special_cases(name: str, wanted: Spec) -> None:
-    same(GOLDEN / f"{name}.conf", render(wanted))
+    same(f"localconf/{name}.conf", render(wanted))
 
 
 def test_listing_1_of_the_report() -> None:

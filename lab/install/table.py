@@ -1,0 +1,26 @@
+"""The installers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lab.config.settings import LabSpec
+from lab.install.contract import Ground, Installer
+from lab.install.devstack import installer as devstack
+from lab.install.packages import Packages
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one is made, the parts of lab.host.packages.TOOLS that it takes here, and what it refuses beforehand."""
+
+    make: Callable[[Ground], Installer]
+    tools: tuple[str, ...] = ()
+    check: Callable[[LabSpec], None] = lambda _: None
+
+
+KINDS: Mapping[str, Kind] = {
+    "packages": Kind(Packages),
+    "devstack": Kind(devstack.DevStack, ("devstack",), devstack.check),
+}

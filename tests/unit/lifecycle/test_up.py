@@ -1,0 +1,85 @@
+"""up's refusals: one sentence, and nothing left behind; a folder that was there stays."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.config import settings
+from lab.config.plan import Facts
+from lab.core import run_log
+from lab.core.errors import LabError, MissingTools, Unsupported
+from lab.core.home import Home
+from lab.core.progress import Events, Recorded
+from lab.lifecycle import up
+
+YES, NO = (True, "it answers"), (False, "there is none")
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """``up`` with flags, on a host that has Docker and lacks nothing; labs lie in ``tmp_path``."""
+    monkeypatch.setattr("lab.lifecycle.up.Home", lambda name: Home(name, tmp_path))
+    monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: [])
+    monkeypatch.setattr("lab.lifecycle.up.client.usable", lambda: None)
+    monkeypatch.setattr(
+        "lab.lifecycle.up.doctor.facts", lambda install: Facts(docker=YES, libvirt=NO, virtualbox=NO, kvm=NO)
+    )
+
+    def run(**flags: str) -> object:
+        with (tmp_path.parent / "events").open("w") as sink:
+            return up.up(settings.load(flags, tmp_path, {}), "", Recorded(Events(sink)))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [{"provider": "virtualbox"}, {"provider": "libvirt"}, {"hypervisor": "kvm"}, {"release": "kilo"},
+     {"hypervisor": "lxc"}, {"mirror": "/nowhere"}, {"beside": "qemu", "hypervisor": "qemu"}],
+    ids=str,
+)  # fmt: skip
+def test_a_refused_lab_leaves_nothing(start: Callable[..., object], flags: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(Unsupported):
+        start(name="x", **flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_stays_and_keeps_what_was_refused(
+    start: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "mine").touch()
+    with pytest.raises(Unsupported):
+        start(name="x", provider="libvirt")
+    assert (tmp_path / "x" / "mine").exists()
+    rows = [json.loads(line) for line in (tmp_path / "x" / "logs" / run_log.FILE).read_text().splitlines()]
+    assert [row["event"] for row in rows][-1] == "finished"
+
+
+def test_a_failure_with_a_log_keeps_the_log(
+    start: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(parts: object, note: object, log: Path, install: bool) -> None:
+        log.write_text("E: Unable to locate package")
+        raise LabError("apt failed", "mend it", log)
+
+    monkeypatch.setattr("lab.lifecycle.up.packages.ensure", fail)
+    monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: ["x"])
+    with pytest.raises(LabError):
+        start(name="x")
+    assert (tmp_path / "x" / "logs" / "host.log").exists()
+
+
+def test_a_host_where_nothing_may_be_installed_keeps_nothing(
+    start: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(parts: object, note: object, log: Path, install: bool) -> None:
+        raise MissingTools(["dockerd"], "installing was forbidden", "apt-get install docker.io")
+
+    monkeypatch.setattr("lab.lifecycle.up.packages.ensure", refuse)
+    monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: ["x"])
+    with pytest.raises(MissingTools):
+        start(name="x")
+    assert list(tmp_path.iterdir()) == []
