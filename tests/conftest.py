@@ -25,11 +25,11 @@ MACHINES = ("vm", "vm-lean", "vm-clone")
 
 @dataclass(frozen=True)
 class DensityRun:
-    """What was put in: ``cost`` in bytes for one more database (a block within 1 %), the share unexplained."""
+    """What was put in: ``cost`` in bytes for one more database (a block within 1 %), by arm the share unexplained."""
 
     folder: Path
     cost: dict[str, float]
-    unexplained: float
+    unexplained: dict[str, float]
     machines: tuple[str, ...]
 
 
@@ -56,7 +56,9 @@ def _write(folder: Path, blocks: int, engine: str) -> DensityRun:
                 _end(rows, common, "knee")
     rows.add("trial", trial=f"1/{engine}/vm/noise", block=1, engine=engine, arm="vm", test="noise", status="failed",
              why="the guest's <disk> was full", loud=True)  # fmt: skip
-    return DensityRun(folder, {arm: cost * MIB for arm, cost in COST.items()}, UNEXPLAINED, MACHINES)
+    raw = {arm: cost * MIB + (CACHE * MIB if arm in MACHINES else 0) + OTHERS for arm, cost in COST.items()}
+    unexplained = {arm: (cost * MIB * UNEXPLAINED + OTHERS) / raw[arm] for arm, cost in COST.items()}
+    return DensityRun(folder, {arm: cost * MIB for arm, cost in COST.items()}, unexplained, MACHINES)
 
 
 def _ladder(rows: Rows, common: dict[str, Any], cost: float, noise: random.Random) -> None:
@@ -83,13 +85,16 @@ def _load(rows: Rows, common: dict[str, Any], noise: random.Random) -> None:
     for n in (1, 2, 4, 8):
         p95 = (40 if emulated else 5) * (1 + n / 4) * noise.uniform(0.95, 1.05)
         rows.add("load", **common, n=n, phase="ramp", rate=15, objective_ms=15.0, passed=p95 < 15, missed="",
-                 emulated=emulated, worst_p95=p95, worst_p95_upper=p95 * 1.1)  # fmt: skip
-    rows.add("knee", **common, n=0 if emulated else 6, confirmed=not emulated, capped=False, objective_ms=15.0,
-             relative=True, rate=15, emulated=emulated)  # fmt: skip
-    rows.add("fit", **common, n=int(1000 / COST[common["arm"]]), budget=1024 * MIB, found=3, again=3, confirmed=True,
+                 emulated=emulated, worst_p95=p95, worst_p95_upper=p95 * 1.1, draw=[5, 0, n, 0])  # fmt: skip
+    for relative, objective in ((True, 15.0), (False, 20.0)):
+        rows.add("knee", **common, n=0 if emulated else 6, confirmed=not emulated, capped=False,
+                 objective_ms=objective, relative=relative, rate=15, emulated=emulated, draw=[5])  # fmt: skip
+    rows.add("fit", **common, n=int(1000 / COST[common["arm"]]), budget=1024 * MIB,
+             found=int(1000 / COST[common["arm"]]), again=int(1000 / COST[common["arm"]]), confirmed=True,
              capped=False)  # fmt: skip
     for phase in ("quiet", "noisy"):
-        rows.add("noise", **common, phase=phase, emulated=emulated, pooled_p99=10.0 if phase == "quiet" else 35.0)
+        rows.add("noise", **common, phase=phase, emulated=emulated, pooled_p99=10.0 if phase == "quiet" else 35.0,
+                 draw=[5, 0, 3, 1])  # fmt: skip
 
 
 def _end(rows: Rows, common: dict[str, Any], test: str) -> None:

@@ -20,17 +20,18 @@ def density_bench(
     budget: str = "",
     quick: bool = False,
     seed: int = 1,
-    objective: float = 0.0,
+    objective: float = 20.0,
     answer_seconds: float = 300.0,
     out: str = "",
     name: str | None = None,
     events: bool = False,
+    allow_dirty: bool = False,
 ) -> None:
     """Measure how many databases fit, as VMs and as containers (--quick: at most 15 minutes, else 60).
 
-    --budget: memory to fit databases into, as 2GiB; --objective: p95 in ms that databases must keep (0: twice what
-    one alone has); --answer-seconds: how long one may take to its first answer; --out: where, or what to go on with;
-    --name: the lab that the arms trove-vm and trove-container are measured in.
+    --budget: memory to fit databases into, as 2GiB; --objective: p95 in ms that databases must keep, beside twice
+    what one alone has; --answer-seconds: how long one may take to its first answer; --out: where, or what to go on
+    with; --name: the lab of the arms trove-vm and trove-container; --allow-dirty: measure a changed checkout.
     """
     from lab.cli import show
     from lab.density.measure import bench, profile
@@ -39,7 +40,8 @@ def density_bench(
     spec = profile.spec(invocation.words(engine), invocation.words(arms), budget, quick=quick, seed=seed,
                         objective_ms=objective, answer_seconds=answer_seconds)  # fmt: skip
     folder, lab = invocation.folder(out, "density"), invocation.lab_name(name)
-    show.line(str(density.report(bench.bench(spec, folder, show.progress(events), lab=lab))))
+    made = bench.bench(spec, folder, show.progress(events), lab=lab, allow_dirty=allow_dirty)
+    show.line(str(density.report(made)))
 
 
 @invocation.task
@@ -67,11 +69,17 @@ def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = ""
 
 @invocation.task
 def density_report(c: Context, results: str) -> None:
-    """Render a bench's page and plots again from its raw rows alone."""
+    """Render a bench's page again from its raw rows; of several runs, with commas, also what holds over them."""
     from lab.cli import show
+    from lab.core import raw_rows
+    from lab.density.analysis import runs, summary
     from lab.report import density
 
-    show.line(str(density.report(Path(results))))
+    folders = [Path(name) for name in invocation.words(results)]
+    for folder in folders:
+        show.line(str(density.report(folder)))
+    if len(folders) > 1:
+        invocation.emit(runs.across([summary.summarise(raw_rows.read(folder)) for folder in folders]))
 
 
 @invocation.task

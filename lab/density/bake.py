@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,9 @@ class Baked:
     hashes: dict[str, str]
     environment: tuple[str, ...]
 
-    def argv(self, pool: int | None = None) -> list[str]:
-        """The engine's command line with the program's full path."""
-        words = self.engine.with_pool(pool) if pool else self.engine.argv
-        return [self.program, *words[1:]]
+    def argv(self, words: Sequence[str] = ()) -> list[str]:
+        """The engine's command line (``words``: another one of the same engine) with the program's full path."""
+        return [self.program, *(words or self.engine.argv)[1:]]
 
 
 @contextlib.contextmanager

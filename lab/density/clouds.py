@@ -20,8 +20,8 @@ from lab.core.ssh import Remote
 from lab.dbod.providers.trove_api import Api
 from lab.density.arm_names import TROVE
 from lab.density.host import procfs, trees
-from lab.density.host.guest import Guest
 from lab.density.host.procfs import Share
+from lab.density.host.resident import Guest
 from lab.density.host.trees import Process
 from lab.lifecycle import labs
 from lab.lifecycle.first_database import FLAVOR, NETWORK

@@ -60,11 +60,11 @@ class Engine:
     own: tuple[str, ...]
     """Settings that differ between equal instances (paths of temporary files, host names)."""
 
-    def with_pool(self, size: int) -> tuple[str, ...]:
-        """``argv`` with a buffer pool of ``size`` bytes (the shared arm's, which holds all databases)."""
+    def sized(self, pool: int, connections: int) -> tuple[str, ...]:
+        """``argv`` with a buffer pool of ``pool`` bytes (the shared arm's, which holds all databases' data)."""
         if self.name == "mariadb":
-            return (*self.argv, f"--innodb-buffer-pool-size={size}")
-        return (*self.argv, "-c", f"shared_buffers={size // 8192}")
+            return (*self.argv, f"--innodb-buffer-pool-size={pool}", f"--max-connections={connections}")
+        return (*self.argv, "-c", f"shared_buffers={pool // 8192}", "-c", f"max_connections={connections}")
 
     @contextlib.contextmanager
     def connect(

@@ -1,18 +1,22 @@
 """The closed account: what one more database costs the host, and where that memory is.
 
 The headline is the slope of available memory's loss over N. The parts are slopes as well: processes by proportional
-share, and the kernel's own by /proc/meminfo. What the parts leave unexplained is the residual, and is published.
+share, and the kernel's own by /proc/meminfo. What no part explains of the raw slope is published: the residual and
+what other programs took, together. The residual alone could not fail, since a part that is read too small makes the
+others' memory larger by as much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.core import waits
 from lab.density.analysis import stats
-from lab.density.arms.base import Resident
 from lab.density.host import procfs
+from lab.density.host.resident import Resident
+from lab.density.protocol import MOMENTS, SAMPLE_SECONDS
 
 KERNEL = {
     "page_tables": ("PageTables", "SecPageTables"),
@@ -34,8 +38,8 @@ KEPT = (
 class Account:
     """Bytes for one more database: ``slope`` of the host's loss, ``parts`` of it, the ``residual`` that is left.
 
-    ``others``: what programs that are none of the arm's took meanwhile, by the same line; it is not in ``slope``, and
-    over blocks it is near nothing unless the arm's own programs are not all known.
+    ``others``: memory of processes in no part, by the same line: programs that are none of the arm's, or a part that
+    is read too small; it is not in ``slope``.
     """
 
     slope: float
@@ -44,13 +48,37 @@ class Account:
     residual: float
 
     @property
-    def share(self) -> float:
-        """|residual| / slope; 1 if the slope is not positive (nothing was measured)."""
-        return abs(self.residual) / self.slope if self.slope > 0 else 1.0
+    def raw(self) -> float:
+        """The slope of all that the host lost, whoever took it."""
+        return self.slope + self.others
+
+    @property
+    def unexplained(self) -> float:
+        """What is in no part, of the raw slope, signed; 1 if that is not positive (nothing was measured)."""
+        return (self.residual + self.others) / self.raw if self.raw > 0 else 1.0
 
 
-def sample(resident: Resident) -> dict[str, Any]:
-    """One moment as plain values for a row: the host's meminfo, the arm's parts; bytes. ``guest`` stays empty."""
+def sample(look: Callable[[], Resident]) -> dict[str, Any]:
+    """The middle one of ``MOMENTS`` looks over ``SAMPLE_SECONDS``, as plain values for a row; bytes.
+
+    ``spread``: available memory of the moment that had most less that of the one that had least.
+    """
+    moments = []
+    for number in range(MOMENTS):
+        if number:
+            waits.pause(SAMPLE_SECONDS / (MOMENTS - 1))
+        moments.append(_moment(look()))
+    return middle(moments)
+
+
+def middle(moments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The moment whose available memory is the median: one whole moment, so that its parts belong together."""
+    ordered = sorted(moments, key=available)
+    return {**ordered[len(ordered) // 2], "spread": available(ordered[-1]) - available(ordered[0])}
+
+
+def _moment(resident: Resident) -> dict[str, Any]:
+    """The host's meminfo and the arm's parts now. ``guest`` stays empty."""
     info = procfs.meminfo()
     return {
         "meminfo": {name: info[name] for name in KEPT if name in info},

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import fmean, median
-from typing import Any
+from statistics import fmean
 
 from lab.core.raw_rows import Row, finished, of
 from lab.density.analysis import account, stats
@@ -53,6 +52,7 @@ class Arm:
     """Seconds until Trove called an instance ACTIVE that was asked for alone."""
     fit: list[Row] = field(default_factory=list)
     knee: list[Row] = field(default_factory=list)
+    loads: list[Row] = field(default_factory=list)
     noise: dict[str, list[float]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     loud: int = 0
@@ -70,15 +70,18 @@ class Arm:
         return stats.mean(list(self.slopes.values())) if self.accounts else None
 
     @property
-    def residual(self) -> Estimate | None:
-        """Residual over slope, signed, by block."""
-        if not self.accounts:
-            return None
-        return stats.mean([a.residual / self.slopes[block] for block, a in self.accounts.items()])
+    def unexplained(self) -> Estimate | None:
+        """What no part of the account explains of the raw slope, signed, by block."""
+        return stats.mean([a.unexplained for a in self.accounts.values()]) if self.accounts else None
+
+    @property
+    def worst(self) -> float:
+        """The block whose account leaves most unexplained, signed."""
+        return max((a.unexplained for a in self.accounts.values()), key=abs, default=0.0)
 
     @property
     def others(self) -> Estimate | None:
-        """What other programs took meanwhile, in bytes per database: already out of the slope."""
+        """What processes in no part took meanwhile, in bytes per database: out of the slope, and unexplained."""
         return stats.mean([a.others for a in self.accounts.values()]) if self.accounts else None
 
     @property
@@ -112,6 +115,8 @@ class Summary:
     """Whether version, settings (but for the shared server's) and data were the same, by the servers' own word."""
     stopped: int
     """Trials that the time limit left undone."""
+    withdrawn: int = 0
+    """Rows under load that count in nothing: their generators had one seed."""
     settings: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """By engine: settings that differ between arms, each arm's value as its server told it."""
 
@@ -131,11 +136,19 @@ def summarise(rows: list[Row]) -> Summary:
         mine = [r for r in rows if (r.get("engine"), r.get("arm")) == name and r.get("trial") in done]
         _memory(arm, mine)
         _times(arm, mine)
-        arm.fit, arm.knee = of(mine, "fit"), of(mine, "knee")
+        arm.fit, arm.knee, arm.loads = of(mine, "fit"), _drawn(of(mine, "knee")), _drawn(of(mine, "load"))
         for phase in ("quiet", "noisy"):
-            arm.noise[phase] = [r["pooled_p99"] for r in of(mine, "noise", phase=phase) if "pooled_p99" in r]
+            noise = _drawn(of(mine, "noise", phase=phase))
+            arm.noise[phase] = [r["pooled_p99"] for r in noise if "pooled_p99" in r]
     differ = _differ(of(rows, "settings"))
-    return Summary(arms, list(_ratios(arms)), _same(of(rows, "identity")), _undone(rows), differ)
+    loaded = [r for kind in ("load", "noise") for r in of(rows, kind)]
+    withdrawn = len(loaded) - len(_drawn(loaded))
+    return Summary(arms, list(_ratios(arms)), _same(of(rows, "identity")), _undone(rows), withdrawn, differ)
+
+
+def _drawn(rows: list[Row]) -> list[Row]:
+    """Rows of loads whose generators each had a seed of its own; without one all asked at the same moments."""
+    return [r for r in rows if "draw" in r]
 
 
 def _same(identities: list[Row]) -> bool:
@@ -165,6 +178,7 @@ def _undone(rows: list[Row]) -> int:
 
 
 def _memory(arm: Arm, rows: list[Row]) -> None:
+    rows = _last(rows)
     for block, ladder in _by_block(of(rows, "memory")).items():
         arm.emulated = bool(ladder[0]["emulated"])
         steps = [r for r in ladder if r["state"] == STATE and r["level"] > 0]
@@ -176,7 +190,7 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
         arm.warm[block] = stats.line([r["level"] for r in warm], [_lost(ladder, r) for r in warm]).slope
         arm.ladders += [{**r, "lost": _lost(ladder, r)} for r in steps]
         last = steps[-1]
-        if worked := [r for r in ladder if r["state"] == "worked"]:
+        if worked := [r for r in ladder if r["state"] == "worked" and "draw" in r["load"]]:
             arm.worked[block] = (_lost(ladder, worked[-1]) - _lost(ladder, last)) / last["level"]
         if last["ksm"]:
             arm.merged[block] = stats.line(levels, [r["ksm"]["saved"] for r in steps]).slope
@@ -185,6 +199,12 @@ def _memory(arm: Arm, rows: list[Row]) -> None:
         arm.guest[name] = fmean(r["guest"].get(name, 0) / r["guest"]["answered"] for r in tops)
     for row in of(rows, "idle"):
         arm.idle[row["block"]] = (row["cpu"] + row["ksmd"]) * 60 / row["seconds"] / row["level"]
+
+
+def _last(rows: list[Row]) -> list[Row]:
+    """Rows without those of ladders that were taken again."""
+    last = {r["trial"]: r["attempt"] for r in of(rows, "closure")}
+    return [r for r in rows if r.get("attempt", 1) == last.get(r["trial"], 1)]
 
 
 def _lost(ladder: list[Row], row: Row) -> int:
@@ -230,56 +250,3 @@ def _by_block(rows: list[Row]) -> dict[int, list[Row]]:
     for row in rows:
         found[row["block"]].append(row)
     return dict(found)
-
-
-def as_dict(told: Summary) -> dict[str, Any]:
-    """The figures as plain values: the report's summary.json."""
-
-    def plain(estimate: Estimate | None) -> dict[str, Any] | None:
-        return estimate.as_dict() if estimate else None
-
-    return {
-        "same_version_settings_and_data": told.same,
-        "trials_left_by_the_time_limit": told.stopped,
-        "settings_that_differ": told.settings,
-        "arms": [
-            {
-                "engine": a.engine,
-                "arm": a.arm,
-                "emulated": a.emulated,
-                "bytes_per_database": plain(a.slope),
-                "bytes_of_the_emulators_cache": a.parts.get(CACHE, 0.0),
-                "bytes_of_the_clouds_services": a.parts.get(CLOUD, 0.0),
-                "residual_share": plain(a.residual),
-                "bytes_that_other_programs_took": plain(a.others),
-                "parts": a.parts,
-                "warm_bytes_per_database": fmean(a.warm.values()) if a.warm else None,
-                "bytes_added_by_load": fmean(a.worked.values()) if a.worked else None,
-                "bytes_merged": fmean(a.merged.values()) if a.merged else None,
-                "guest": a.guest,
-                "idle_cpu_seconds_per_minute": plain(stats.mean(list(a.idle.values()))) if a.idle else None,
-                "first_query_seconds_alone": median(a.alone) if a.alone else None,
-                "active_seconds_alone": median(a.active) if a.active else None,
-                "first_query_seconds_together": median(a.together) if a.together else None,
-                "fits_budget": [{k: r[k] for k in ("n", "budget", "confirmed", "capped")} for r in a.fit],
-                "knee": [{k: r[k] for k in ("n", "objective_ms", "rate", "confirmed", "capped")} for r in a.knee],
-                "noisy_neighbour_p99_ms": a.noise,
-                "failed": a.failed,
-                "loud_trials": a.loud,
-                "trials": a.trials,
-            }
-            for a in told.arms.values()
-        ],
-        "ratios": [
-            {
-                "what": r.what,
-                "engine": r.engine,
-                "top": r.top,
-                "bottom": r.bottom,
-                "emulated": r.emulated,
-                **r.estimate.as_dict(),
-                "worst_block": r.worst,
-            }
-            for r in told.ratios
-        ],
-    }

@@ -14,8 +14,8 @@ from lab.density.bake import Baked, password
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.density.host.clock import ENDLESS, Clock
-from lab.density.host.guest import Guest
 from lab.density.host.journal import Journal
+from lab.density.host.resident import Resident
 from lab.density.vm.machine import Machines
 
 if TYPE_CHECKING:
@@ -38,18 +38,6 @@ class Start:
     together: int
     error: str = ""
     active: float | None = None
-
-
-@dataclass(frozen=True)
-class Resident:
-    """Where an arm's memory is, in bytes, each page counted once (proportional shares).
-
-    ``files`` are mapped program files: page cache, which the kernel counts as available.
-    """
-
-    parts: dict[str, int]
-    files: int
-    guests: tuple[Guest, ...] = ()
 
 
 @dataclass(frozen=True)

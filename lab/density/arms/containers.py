@@ -13,12 +13,13 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import LogConfig, Ulimit
 
-from lab.density.arms.base import Ground, Launch, Resident, Start
+from lab.density.arms.base import Ground, Launch, Start
 from lab.density.bake import Baked
 from lab.density.dockers import PROBLEMS, remove
 from lab.density.engine import FILES, MERGE, Place
 from lab.density.host import cgroup, procfs
 from lab.density.host.cgroup import Budget
+from lab.density.host.resident import Resident
 
 REMOVERS = 4
 

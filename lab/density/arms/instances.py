@@ -13,11 +13,12 @@ from lab.cloud.trove import ACTIVE
 from lab.core import waits
 from lab.core.errors import BadValue, LabError, TimedOut
 from lab.density import bake
-from lab.density.arms.base import Ground, Resident, Start
+from lab.density.arms.base import Ground, Start
 from lab.density.bake import Baked, password
 from lab.density.clouds import Cloud
 from lab.density.engine import DATABASE, POOL, TRANSIENT, USER, Place
 from lab.density.host import procfs, trees
+from lab.density.host.resident import Resident
 from lab.density.tunnel import Tunnel
 from lab.density.vm import qemu
 

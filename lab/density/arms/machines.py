@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.core.errors import BadValue, CheckFailed, LabError
-from lab.density.arms.base import Ground, Launch, Resident, Start
+from lab.density.arms.base import Ground, Launch, Start
 from lab.density.bake import Baked, password
 from lab.density.engine import Place
 from lab.density.host.cgroup import Budget
-from lab.density.host.guest import Guest
+from lab.density.host.resident import Guest, Resident
 from lab.density.vm import machine as machines
 from lab.density.vm import qemu
 from lab.density.vm.machine import CLONE, LEAN, NAIVE, RAM, SHM, STATE, TEMPLATE, Machine

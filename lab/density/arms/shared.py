@@ -5,11 +5,16 @@ from __future__ import annotations
 from time import monotonic
 
 from lab.core.errors import Unsupported
-from lab.density.arms.base import Ground, Resident, Start
+from lab.density.arms.base import Ground, Start
 from lab.density.arms.containers import Containers
 from lab.density.bake import Baked, password
 from lab.density.engine import POOL, TRANSIENT, Place
 from lab.density.host.cgroup import Budget
+from lab.density.host.resident import Resident
+from lab.density.load.generators import CLIENTS
+
+CONNECTIONS = 60
+"""Connections beside the load's: what the other arms' servers allow."""
 
 
 class Shared:
@@ -22,12 +27,12 @@ class Shared:
     def __init__(self, ground: Ground, baked: Baked, budget: Budget) -> None:
         self._server = Containers(ground, baked, budget, self.name)
         self._baked = baked
-        self._pool = POOL
+        self._words: list[str] = []
         self._places: list[Place] = []
 
     def open(self, most: int) -> None:
-        """Prepare; the pool is sized for ``most`` databases and filled as they come."""
-        self._pool = POOL * most
+        """Prepare; pool and connections are sized for ``most`` databases, and used as they come."""
+        self._words = self._baked.argv(self._baked.engine.sized(POOL * most, CONNECTIONS + CLIENTS * most))
         self._server.open(1)
 
     def add(self, count: int, together: int) -> list[Start]:
@@ -61,7 +66,7 @@ class Shared:
 
     def _one(self) -> Start:
         if not self._places:
-            (start,) = self._server.launch(1, 1, self._baked.argv(self._pool))
+            (start,) = self._server.launch(1, 1, self._words)
             self._places += self._server.places()
             return start
         began, name = monotonic(), f"bench_{len(self._places)}"

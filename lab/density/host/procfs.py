@@ -151,6 +151,13 @@ def swapped_pages(root: Path = PROC) -> int:
     return sum(int(v) for v in re.findall(r"^pswp(?:in|out) (\d+)$", text, re.MULTILINE))
 
 
+def disk_bytes(root: Path = PROC) -> tuple[int, int]:
+    """Bytes read from and written to disks since boot, by everybody."""
+    text = (root / "vmstat").read_text()
+    read, written = (re.search(rf"^{name} (\d+)$", text, re.MULTILINE) for name in ("pgpgin", "pgpgout"))
+    return tuple(int(found[1]) * 1024 if found else 0 for found in (read, written))  # type: ignore[return-value]
+
+
 def pressure_full(root: Path = PROC) -> float | None:
     """Seconds since boot in which every task waited for memory (PSI ``full``); None where the kernel keeps none."""
     try:

@@ -29,19 +29,27 @@ class Mark:
     cpu: procfs.Cpu
     swapped: int
     pressure: float | None
+    disk: tuple[int, int]
+    """Bytes read, bytes written."""
 
 
 def mark() -> Mark:
     """Take the counters."""
-    return Mark(procfs.cpu(), procfs.swapped_pages(), procfs.pressure_full())
+    return Mark(procfs.cpu(), procfs.swapped_pages(), procfs.pressure_full(), procfs.disk_bytes())
 
 
 def since(before: Mark) -> dict[str, float | int | None]:
-    """What happened since: steal in cores, pages swapped, seconds in which everything waited for memory."""
+    """What happened since, by everybody: processor time and steal in cores, disk in bytes a second, pages swapped.
+
+    ``stalled``: seconds in which everything waited for memory.
+    """
     now = mark()
     wall = max((now.cpu.total - before.cpu.total) / processors(), 0.01)
     stalled = None if now.pressure is None or before.pressure is None else now.pressure - before.pressure
     return {
+        "busy": round((now.cpu.busy - before.cpu.busy) / wall, 3),
+        "disk_read": round((now.disk[0] - before.disk[0]) / wall),
+        "disk_written": round((now.disk[1] - before.disk[1]) / wall),
         "steal": round((now.cpu.steal - before.cpu.steal) / wall, 3),
         "swapped": now.swapped - before.swapped,
         "stalled": stalled,

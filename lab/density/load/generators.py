@@ -4,10 +4,14 @@ Latency counts from the scheduled start, so that a server which falls behind can
 are met as follows: an abort ("event queue is full", akopytov/sysbench#483) is a failed objective; counters are reset
 after the warm-up (#408 otherwise); the uniform distribution is asked for (the default hits 1 % of the rows);
 percentiles are taken from its histogram. The password travels in a file, never on a command line.
+
+Each generator has a seed of its own: sysbench's default is the clock in seconds, so that all which start together
+would ask at the same moments for the same rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import resource
 import shutil
@@ -17,17 +21,22 @@ from pathlib import Path
 from statistics import median
 from subprocess import Popen  # noqa: TID251 - the type of what lab.core.process gives
 
+from scipy.stats import poisson
+
 from lab.core import process, waits
 from lab.core.errors import TimedOut
 from lab.core.state import write_atomically
 from lab.density.analysis import stats
 from lab.density.engine import USER, Engine, Place
+from lab.density.protocol import CHANCE
 
 CLIENTS = 2
 WARM_SECONDS = 3
 GRACE_SECONDS = 45.0
 LIMIT_MS = 1000
 """A transaction that is not begun within a second of its time is skipped and counted (pgbench -L)."""
+Draw = tuple[int | str, ...]
+"""What a window's seeds are made from: the study's seed, the block, N, the window's number in its trial."""
 _BAR = re.compile(r"^\s+([\d.]+) \|\**\s+(\d+)$", re.MULTILINE)
 _INTERVAL = re.compile(r"^\[ (\d+)s \].*\(ms,\d+%\): ([\d.]+)", re.MULTILINE)
 
@@ -46,6 +55,11 @@ class Load:
     drift: float = 1.0
     error: str = ""
 
+    @property
+    def seen(self) -> int:
+        """Transactions that the generator tells of, however they ended."""
+        return len(self.latencies) + self.skipped + self.failed
+
 
 @dataclass(frozen=True)
 class Window:
@@ -59,8 +73,8 @@ class Window:
         """Plain values for a row; latencies in ms, ``lost`` the share skipped, failed or never begun."""
         broken = [load.error for load in self.loads if load.error or not load.latencies]
         pooled = sorted(v for load in self.loads for v in load.latencies)
-        told = {"transactions": len(pooled), "broken": len(broken), "why": broken[0] if broken else ""}
-        told["lost"] = round(self.lost, 5)
+        told: dict[str, object] = {"transactions": len(pooled), "broken": len(broken), "why": "".join(broken[:1])}
+        told |= {"scheduled": round(self.scheduled), "missing": round(self.missing), "lost": round(self.lost, 5)}
         told["generator_cpu"] = round(self.generator_cpu, 3)
         told["tps"] = sum(len(load.latencies) / load.seconds for load in self.loads)
         if pooled:
@@ -74,13 +88,30 @@ class Window:
         return told
 
     @property
+    def scheduled(self) -> float:
+        """How many transactions the generators meant to begin, the expectation of their Poisson arrivals."""
+        return self.rate * sum(load.seconds for load in self.loads)
+
+    @property
+    def missing(self) -> float:
+        """Scheduled transactions that were never seen, neither served nor skipped nor failed, beyond chance.
+
+        A generator that falls behind shows it here alone: what waits when the window ends is in no report.
+        """
+        apart = sum(_short(self.rate * load.seconds, load.seen) for load in self.loads)
+        return max(apart, _short(self.scheduled, sum(load.seen for load in self.loads)))
+
+    @property
     def lost(self) -> float:
         """The share of scheduled transactions that was not served: skipped, failed, or missing beyond chance."""
         if not self.rate:
             return 0.0
-        done = sum(len(load.latencies) for load in self.loads)
-        bad = sum(load.skipped + load.failed for load in self.loads)
-        return min(1.0, bad / max(1, done + bad))
+        bad = sum(load.skipped + load.failed for load in self.loads) + self.missing
+        return min(1.0, bad / max(1.0, sum(len(load.latencies) for load in self.loads) + bad))
+
+
+def _short(expected: float, seen: int) -> float:
+    return expected - seen if seen < poisson.ppf(CHANCE, expected) else 0.0
 
 
 @dataclass
@@ -98,17 +129,24 @@ def window(
     *,
     rate: float,
     seconds: int,
+    draw: Draw,
     aggressor: Place | None = None,
 ) -> Window:
     """Load every place with ``rate`` transactions a second for ``seconds`` after a warm-up.
 
-    ``aggressor`` is loaded as fast as it goes meanwhile, and is not in the result. Raises: TimedOut.
+    Arrivals at each are independent of the others', and are the same for the same ``draw``. ``aggressor`` is loaded
+    as fast as it goes meanwhile, and is not in the result. Raises: TimedOut.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    running = [_start(engine, p, password, folder / str(i), rate, seconds) for i, p in enumerate(places)]
-    noisy = [_start(engine, aggressor, password, folder / "aggressor", 0, seconds)] if aggressor else []
+    running = [
+        _start(engine, place, password, folder / str(i), rate, seconds, seed(draw, i))
+        for i, place in enumerate(places)
+    ]
+    noisy = []
+    if aggressor:
+        noisy = [_start(engine, aggressor, password, folder / "aggressor", 0, seconds, seed(draw, "aggressor"))]
     try:
         waits.until(
             "the load generators to end",
@@ -128,31 +166,44 @@ def window(
     return Window(loads, rate, used / (seconds + WARM_SECONDS))
 
 
-def _start(engine: Engine, place: Place, password: str, prefix: Path, rate: float, seconds: int) -> _Generator:
-    log = prefix.with_suffix(".log")
-    total = seconds + WARM_SECONDS
-    clients = CLIENTS if rate else 2 * CLIENTS
-    secret = prefix.with_suffix(".secret")
+def seed(draw: Draw, instance: int | str) -> int:
+    """A generator's seed, 1 to 2^31 - 1 (sysbench takes an int, and 0 for the clock)."""
+    digest = hashlib.sha256(repr((*draw, instance)).encode()).digest()
+    return int.from_bytes(digest[:8]) % (2**31 - 1) + 1
+
+
+def command(engine: Engine, place: Place, prefix: Path, rate: float, seconds: int, seed: int) -> list[str]:
+    """A generator's command line; ``rate`` 0: as fast as the database answers. ``prefix``: of the files it uses."""
+    total, clients = seconds + WARM_SECONDS, CLIENTS if rate else 2 * CLIENTS
+    if engine.name == "postgresql":
+        words = ["pgbench", "-n", "-h", place.host, "-p", str(place.port), "-U", USER, "-T", str(total)]
+        words += ["-c", str(clients), "-l", f"--log-prefix={prefix}", f"--random-seed={seed}"]
+        words += ["-R", str(rate), "-L", str(LIMIT_MS)] if rate else []
+        return [*words, place.database]
+    words = ["sysbench", f"--config-file={_secret(prefix)}", "oltp_read_write", "--tables=1", "--table-size=60000"]
+    words += ["--point-selects=4", "--range-selects=off", "--index-updates=1", "--non-index-updates=1"]
+    words += ["--delete-inserts=0", "--rand-type=uniform", f"--rand-seed={seed}"]
+    words += [f"--threads={clients}", f"--rate={round(rate)}", f"--time={total}"]
+    return [*words, f"--report-checkpoints={WARM_SECONDS}", "--report-interval=1", "--histogram=on", "run"]
+
+
+def _start(
+    engine: Engine, place: Place, password: str, prefix: Path, rate: float, seconds: int, seed: int
+) -> _Generator:
+    log, secret = prefix.with_suffix(".log"), _secret(prefix)
+    environment = {}
     if engine.name == "postgresql":
         write_atomically(secret, f"*:*:*:*:{password}\n", 0o600)
-        words = ["pgbench", "-n", "-h", place.host, "-p", str(place.port), "-U", USER, "-T", str(total)]
-        words += ["-c", str(clients), "-l", f"--log-prefix={prefix}"]
-        words += ["-R", str(rate), "-L", str(LIMIT_MS)] if rate else []
-        child = process.spawn(*words, place.database, log=log, env={"PGPASSFILE": str(secret)}, outlives_us=True)
-        return _Generator(child, log, prefix)
-    options = {"host": place.host, "port": place.port, "user": USER, "password": password, "db": place.database}
-    write_atomically(secret, "".join(f"mysql-{k}={v}\n" for k, v in options.items()), 0o600)
-    words = ["sysbench", f"--config-file={secret}", "oltp_read_write", "--tables=1", "--table-size=60000"]
-    words += ["--point-selects=4", "--range-selects=off", "--index-updates=1", "--non-index-updates=1"]
-    words += ["--delete-inserts=0", "--rand-type=uniform", f"--threads={clients}", f"--rate={round(rate)}"]
-    words += [
-        f"--time={total}",
-        f"--report-checkpoints={WARM_SECONDS}",
-        "--report-interval=1",
-        "--histogram=on",
-        "run",
-    ]
-    return _Generator(process.spawn(*words, log=log, outlives_us=True), log, prefix)
+        environment = {"PGPASSFILE": str(secret)}
+    else:
+        options = {"host": place.host, "port": place.port, "user": USER, "password": password, "db": place.database}
+        write_atomically(secret, "".join(f"mysql-{k}={v}\n" for k, v in options.items()), 0o600)
+    words = command(engine, place, prefix, rate, seconds, seed)
+    return _Generator(process.spawn(*words, log=log, env=environment, outlives_us=True), log, prefix)
+
+
+def _secret(prefix: Path) -> Path:
+    return prefix.with_suffix(".secret")
 
 
 def _result(engine: Engine, generator: _Generator, seconds: int) -> Load:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from lab.core import raw_rows
-from lab.core.errors import DiskFull, Interrupted, LabError
+from lab.core.errors import DiskFull, Interrupted, LabError, Unsupported
 from lab.core.progress import Progress
 from lab.core.version import commit
 from lab.density import arm_names, bake, engine
@@ -23,7 +23,7 @@ from lab.density.folder import folder
 from lab.density.host import journal, surroundings
 from lab.density.host.clock import Clock, OutOfTime
 from lab.density.measure import ladder, manifest, searches
-from lab.density.measure.profile import Profile, Spec
+from lab.density.measure.profile import OBJECTIVE_MS, Profile, Spec
 from lab.density.measure.stage import Bench, Stage, Trial
 from lab.density.vm.machine import Machines
 from lab.host import packages as lab_host
@@ -40,15 +40,30 @@ LEAST_SHARE = 0.5
 """Of the time limit that measuring gets, however long preparing took (the first time: root file system, images)."""
 
 
-def bench(spec: Spec, out: Path, progress: Progress, *, install: bool = True, lab: str = "") -> Path:
+def bench(
+    spec: Spec,
+    out: Path,
+    progress: Progress,
+    *,
+    install: bool = True,
+    lab: str = "",
+    allow_dirty: bool = False,
+) -> Path:
     """Run, or go on with, the bench in ``out``; the folder then holds manifest.json and rows.jsonl.
 
-    ``install``: whether missing tools may be installed; ``lab``: where Trove's arms are measured.
+    ``install``: whether missing tools may be installed; ``lab``: where Trove's arms are measured; ``allow_dirty``:
+    whether a checkout may be measured that nobody can check out again.
 
     Raises: LabBusy (one density run a host), Interrupted (all finished trials are kept), MissingTools,
-    DockerUnusable, DiskFull, BadValue (the folder holds another run), Unsupported (an arm without its lab).
+    DockerUnusable, DiskFull, BadValue (the folder holds another run), Unsupported (an arm without its lab, a dirty
+    checkout).
     """
     began = monotonic()
+    if commit().endswith("-dirty") and not allow_dirty:
+        raise Unsupported(
+            "This checkout has changes that are in no commit, so nobody could repeat the run.",
+            "Commit them, or add --allow-dirty: the manifest then says so.",
+        )
     cloud = _cloud(spec, lab)
     again = command(spec, out, lab if cloud else "")
     progress.started(STEP, "measuring databases as virtual machines and as containers")
@@ -78,7 +93,7 @@ def schedule(spec: Spec) -> list[Trial]:
 
 
 def _rank(trial: Trial, profile: Profile) -> int:
-    """Half of the blocks' ladders (two at least), the searches, the other ladders; what takes long and says little.
+    """Half of the blocks' ladders (two at least), the budgets, the other ladders; then what takes long, the load.
 
     So a run that its time limit cuts short has something of everything, and every block that it has is whole.
     """
@@ -86,7 +101,7 @@ def _rank(trial: Trial, profile: Profile) -> int:
         return 0 if trial.block < max(2, profile.blocks // 2) else 2
     if trial.kind == "fit":
         return 1 if trial.arm != "vm" else 3
-    return 1 if trial.arm in ("container", "shared") else 4
+    return 4
 
 
 def command(spec: Spec, out: Path, lab: str = "") -> str:
@@ -95,7 +110,7 @@ def command(spec: Spec, out: Path, lab: str = "") -> str:
     words += [f"--budget={spec.budget}", f"--seed={spec.seed}", f"--out={out}"]
     words += ["--quick"] if spec.profile.name.endswith("quick") else []
     words += [f"--name={lab}"] if lab else []
-    words += [f"--objective={spec.objective_ms:g}"] if spec.objective_ms else []
+    words += [f"--objective={spec.objective_ms:g}"] if spec.objective_ms != OBJECTIVE_MS else []
     return shlex.join(words)
 
 
@@ -158,9 +173,8 @@ def _all(bench: Bench, baked: dict[str, bake.Baked], known: list[raw_rows.Row]) 
     for number, trial in enumerate(todo, 1):
         sort = (trial.engine, trial.arm, trial.kind)
         machines = bench.ground.machines
-        if trial.arm == "vm" and trial.kind in ("knee", "noise") and machines and machines.emulated:
-            # its boots would take minutes for the emulator's figures, which vm-lean gives as well
-            bench.rows.add("left-out", trial=trial.key, why="processor figures of an emulated ordinary machine")
+        if trial.arm in arm_names.MACHINES and trial.kind in ("knee", "noise") and machines and machines.emulated:
+            bench.rows.add("left-out", trial=trial.key, why="processor figures of an emulator")
         elif bench.ground.clock.left <= longest.get(sort, 0.0):
             bench.rows.add("left-out", trial=trial.key, why=TIME)
             left += 1

@@ -16,13 +16,14 @@ from lab.core.progress import Progress
 from lab.core.state import write_atomically
 from lab.density import bake, engine
 from lab.density.analysis import account
-from lab.density.arms.base import Ground, Resident, Start
+from lab.density.arms.base import Ground, Start
 from lab.density.arms.containers import Containers
 from lab.density.dockers import Dockers
 from lab.density.engine import TRANSIENT, Place
 from lab.density.folder import folder
 from lab.density.host import journal, procfs, surroundings
 from lab.density.host.cgroup import Budget
+from lab.density.host.resident import Resident
 from lab.host import packages as lab_host
 
 STEP = "fleet"

@@ -14,6 +14,7 @@ from lab.core.errors import BadValue
 from lab.core.run_manifest import FILE, read
 from lab.core.state import write_atomically
 from lab.core.version import commit
+from lab.density import protocol
 from lab.density.arm_names import TROVE
 from lab.density.bake import Baked
 from lab.density.dockers import Dockers
@@ -43,6 +44,7 @@ def make(
         "command": command,
         "spec": spec.as_dict(),
         "commit": commit(),
+        "protocol": protocol.DIGEST,
         "host": {
             "kernel": platform.release(),
             "machine": platform.machine(),
@@ -99,7 +101,7 @@ def settle(folder: Path, fresh: dict[str, Any]) -> bool:
     # only where machines are among the arms was the accelerator looked at
     new["accelerator"] = new["accelerator"] or old["accelerator"]
     old["accelerator"] = old["accelerator"] or new["accelerator"]
-    for part in ("spec", "engines", "accelerator"):
+    for part in ("spec", "engines", "accelerator", "protocol"):
         if new[part] != old.get(part):
             raise BadValue("out", str(folder), f"a new folder: this one holds a run with another {part}", "--out")
     if more:

@@ -17,6 +17,7 @@ from lab.density.bake import Baked, password
 from lab.density.engine import Place
 from lab.density.host import ksm, surroundings
 from lab.density.host.cgroup import Budget
+from lab.density.load import generators
 from lab.density.measure.profile import Spec
 
 TOUCHERS = 4
@@ -112,6 +113,28 @@ class Stage:
             calm = not boots or surroundings.calm(arm.pids, profile.boot_seconds)
             merged = not arm.merging or ksm.settle(profile.ksm_seconds)
         return surroundings.rest(profile.settle_seconds) and calm and merged
+
+    def load(
+        self,
+        places: list[Place],
+        n: int,
+        number: int,
+        *,
+        seconds: int,
+        rate: float = 0,
+        aggressor: Place | None = None,
+    ) -> dict[str, Any]:
+        """Load ``places`` for a window, the ``number``-th at ``n`` in this trial: plain values for a row.
+
+        ``rate``: transactions a second at each, 0 for the profile's. Raises: TimedOut.
+        """
+        spec, before = self.bench.spec, surroundings.mark()
+        draw = (spec.seed, self.trial.block, n, number)
+        told = generators.window(
+            self.baked.engine, places, password(), self.bench.ground.journal.folder / "load",
+            rate=rate or spec.profile.rate, seconds=seconds, draw=draw, aggressor=aggressor,
+        ).summary()  # fmt: skip
+        return {**told, "draw": list(draw), **surroundings.since(before)}
 
     def check_alive(self, arm: Arm) -> None:
         """Raises: CheckFailed if a database has gone."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from scipy.stats import t
 
 from lab.core import raw_rows
 from lab.core.errors import BadFile, BadValue, Unsupported
 from lab.core.resources import RESOURCES
 from lab.density.analysis import summary
+from lab.density.analysis.stats import Estimate
+from lab.density.analysis.summary import Arm
 from lab.density.measure import fleet as fleets
 from lab.density.measure.profile import parse_size
 from lab.density.planning import planner
 from lab.density.planning.planner import Class, Plan
+from lab.density.protocol import CONFIDENCE
 
 RESERVE = 0.1
 """Share of a host that is left to itself."""
@@ -40,13 +46,22 @@ class Kind:
 
 @dataclass(frozen=True)
 class Planned:
-    """One arm's plan. ``skipped`` says why there is none."""
+    """One arm's plan. ``skipped`` says why there is none.
+
+    ``stand_ins``: engines that were never measured in this arm, each with the measured one that it is planned as.
+    ``fullest``: memory of the fullest host in bytes, with its 95 % prediction interval; ``fits``: how probable it is
+    that this is in the room that the plan gives it. Both None where an estimate is only a range. They hold what
+    differed from block to block of one run, and nothing of what differs between hosts or workloads.
+    """
 
     arm: str
     plan: Plan | None
     bytes_each: dict[str, float]
     emulated: bool
     skipped: str = ""
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    fullest: Estimate | None = None
+    fits: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for ``--json`` and the report."""
@@ -64,6 +79,9 @@ class Planned:
             "best_fit": self.plan.best_fit.hosts,
             "seconds": round(self.plan.best.seconds, 3),
             "bytes_each": {k: round(v) for k, v in self.bytes_each.items()},
+            "assumed": [f"{e} was not measured here, and is planned as {as_}" for e, as_ in self.stand_ins.items()],
+            "fullest_host_bytes": self.fullest.as_dict() if self.fullest else None,
+            "probability_that_it_fits": None if self.fits is None else round(self.fits, 4),
             "emulated_cpu": self.emulated,
         }
 
@@ -81,7 +99,9 @@ def plan(
 ) -> list[Planned]:
     """Plan ``fleet`` (``dbod`` or a JSON file) on equal hosts (``memory=256GiB,cpus=64``) for each arm measured.
 
-    Footprints are the slopes in the bench folders ``results``; of several the one with the most blocks.
+    Footprints are the slopes in the bench folders ``results``, or what their enforced budgets showed; of several the
+    one with the most blocks. An engine that was not measured in an arm is planned as the largest one that was, and
+    the plan says so.
     Raises: BadFile, BadValue, Unsupported.
     """
     kinds = load(fleet)
@@ -98,17 +118,24 @@ def plan(
 
 
 def one(arm: str, kinds: Sequence[Kind], host: tuple[float, float], told: summary.Summary, seconds: float) -> Planned:
-    """The plan of one arm."""
+    """The plan of one arm; an engine that was not measured in it is planned as the largest that was."""
     need: dict[str, tuple[float, float]] = {}
+    slopes: dict[str, Estimate] = {}
+    stand_ins: dict[str, str] = {}
     emulated = False
-    for engine in {k.engine for k in kinds if k.count}:
-        found = told.arms.get((engine, arm))
-        if found is None or found.slope is None or found.slope.point <= 0:
-            return Planned(arm, None, {}, False, f"there is no measured {engine} in the arm {arm}")
+    measured = {e: a for (e, name), a in told.arms.items() if name == arm and a.slope and a.slope.point > 0}
+    if not measured:
+        return Planned(arm, None, {}, False, f"nothing was measured in the arm {arm}")
+    for engine in dict.fromkeys(k.engine for k in kinds if k.count):
+        known = engine if engine in measured else max(measured, key=lambda e: _need(measured[e]).point)
+        if known != engine:
+            stand_ins[engine] = known
+        found = measured[known]
+        slopes[engine] = _need(found)
         emulated |= found.emulated
         # an emulator's processor time says nothing about a host with KVM
         idle = 0.0 if found.emulated or not found.idle else fmean(found.idle.values()) / 60
-        need[engine] = (found.slope.point, idle)
+        need[engine] = (slopes[engine].point, idle)
     timed = any(k.hourly_cpu or k.hourly_memory for k in kinds)
     hours = HOURS if timed else 1
     classes = [
@@ -124,7 +151,49 @@ def one(arm: str, kinds: Sequence[Kind], host: tuple[float, float], told: summar
         if k.count
     ]
     room = [size * (1 - RESERVE) for size in host for _ in range(hours)]
-    return Planned(arm, planner.solve(classes, room, seconds=seconds), {e: n[0] for e, n in need.items()}, emulated)
+    made = planner.solve(classes, room, seconds=seconds)
+    fullest, fits = _fullest(made, [k for k in kinds if k.count], slopes, stand_ins, room[0])
+    return Planned(arm, made, {e: n[0] for e, n in need.items()}, emulated, "", stand_ins, fullest, fits)
+
+
+def _fullest(
+    made: Plan, kinds: Sequence[Kind], slopes: dict[str, Estimate], stand_ins: dict[str, str], room: float
+) -> tuple[Estimate | None, float | None]:
+    """Memory of the plan's fullest host with its 95 % prediction interval, and how probable it is in ``room``.
+
+    Databases of one measured engine err together: their number multiplies the slope's standard error.
+    """
+    if any(s.how == "range" for s in slopes.values()) or not made.best.patterns:
+        return None, None
+    numbers: list[dict[str, float]] = []
+    for _, pattern in made.best.patterns:
+        held: dict[str, float] = {}
+        for kind, number in zip(kinds, pattern, strict=True):
+            known = stand_ins.get(kind.engine, kind.engine)
+            held[known] = held.get(known, 0.0) + number * max(kind.hourly_memory, default=1.0)
+        numbers.append(held)
+    by_source = {stand_ins.get(engine, engine): slope for engine, slope in slopes.items()}
+    held = max(numbers, key=lambda one: sum(n * by_source[e].point for e, n in one.items()))
+    point = sum(n * by_source[e].point for e, n in held.items())
+    blocks = min(s.blocks for s in by_source.values())
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, blocks - 1))
+    error = math.hypot(*(n * (by_source[e].high - by_source[e].low) / 2 / quantile for e, n in held.items()))
+    half = quantile * error
+    fits = float(t.cdf((room - point) / error, blocks - 1)) if error else float(point <= room)
+    return Estimate(point, point - half, point + half, blocks, "t95"), fits
+
+
+def _need(arm: Arm) -> Estimate:
+    """Bytes for one more database: the slope, or what an enforced budget showed where that is more.
+
+    A budget that held n databases and not n + 1 shows that one needs at least its (n + 1)th part: merged or shared
+    memory has to be had before it is saved, which no slope at rest tells.
+    """
+    slope = arm.slope
+    assert slope is not None
+    shown = [r["budget"] / (max(r["found"], r["again"]) + 1) for r in arm.fit if r["found"] and not r["capped"]]
+    more = max(0.0, max(shown, default=0.0) - slope.point)
+    return Estimate(slope.point + more, slope.low + more, slope.high + more, slope.blocks, slope.how)
 
 
 def load(name: str) -> list[Kind]:

@@ -115,7 +115,7 @@ def test_the_account_sees_an_allocation_that_we_made(ground: tuple[Ground, Baked
 
 
 def test_the_budget_is_enforced_and_a_killed_database_is_a_failed_step(tmp_path: Path) -> None:
-    bench.bench(spec("container", fit_blocks=1), tmp_path, Events())
+    bench.bench(spec("container", fit_blocks=1), tmp_path, Events(), allow_dirty=True)
     (fit,) = raw_rows.of(raw_rows.read(tmp_path), "fit")
     steps = raw_rows.of(raw_rows.read(tmp_path), "fit-step", phase="ramp")
     assert 2 <= fit["n"] <= 6
@@ -126,7 +126,7 @@ def test_the_budget_is_enforced_and_a_killed_database_is_a_failed_step(tmp_path:
 
 def test_two_levels_of_containers_and_machines_end_in_a_report(tmp_path: Path) -> None:
     wanted = spec("container", "vm", "vm-lean", "vm-clone")
-    bench.bench(wanted, tmp_path, Events())
+    bench.bench(wanted, tmp_path, Events(), allow_dirty=True)
     raw = raw_rows.read(tmp_path)
     assert {r["arm"]: (r["status"], r["why"]) for r in raw_rows.of(raw, "trial")} == {
         "container": ("done", ""),
@@ -144,7 +144,7 @@ def test_two_levels_of_containers_and_machines_end_in_a_report(tmp_path: Path) -
     assert "One more mariadb database costs" in page
     assert not leftovers()
     # again: everything is done, nothing is measured twice
-    bench.bench(wanted, tmp_path, Events())
+    bench.bench(wanted, tmp_path, Events(), allow_dirty=True)
     assert len(raw_rows.of(raw_rows.read(tmp_path), "trial")) == len(raw_rows.of(raw, "trial"))
 
 
@@ -152,11 +152,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from tests.integration.density.test_bench import spec
-from lab.density import bench
+from lab.density.measure import bench
 from lab.core.progress import Events
 from lab.core.errors import LabError
 try:
-    bench.bench(spec(*sys.argv[2:]), Path(sys.argv[1]), Events())
+    bench.bench(spec(*sys.argv[2:]), Path(sys.argv[1]), Events(), allow_dirty=True)
 except LabError as error:
     print(error.remedy)
     sys.exit(error.exit_code)
@@ -226,7 +226,7 @@ def test_a_database_that_never_answers_is_a_row_and_the_run_goes_on(tmp_path: Pa
     """Three seconds are too few for a machine to boot here or anywhere, and enough for a container."""
     hasty = dataclasses.replace(spec("vm-lean", "container"), answer_seconds=3.0)
     machines = dataclasses.replace(hasty.profile, levels=(1, 2))
-    bench.bench(dataclasses.replace(hasty, profile=machines), tmp_path, Events())
+    bench.bench(dataclasses.replace(hasty, profile=machines), tmp_path, Events(), allow_dirty=True)
     raw = raw_rows.read(tmp_path)
     ended = {r["arm"]: (r["status"], r["error"]) for r in raw_rows.of(raw, "trial")}
     assert ended == {"vm-lean": ("failed", "gave-up"), "container": ("done", "")}
@@ -240,7 +240,7 @@ def test_a_port_that_somebody_else_has_is_a_row_with_the_reason(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         monkeypatch.setattr(machine, "free_port", lambda: other.getsockname()[1])
-        bench.bench(spec("vm-lean"), tmp_path, Events())
+        bench.bench(spec("vm-lean"), tmp_path, Events(), allow_dirty=True)
     (ended,) = raw_rows.of(raw_rows.read(tmp_path), "trial")
     assert ended["status"] == "failed"
     assert "host forwarding" in ended["why"]
@@ -250,7 +250,7 @@ def test_a_port_that_somebody_else_has_is_a_row_with_the_reason(
 def test_a_run_that_is_out_of_time_ends_and_the_same_command_goes_on(tmp_path: Path) -> None:
     wanted = spec("container", "shared")
     short = dataclasses.replace(wanted.profile, minutes=0)
-    bench.bench(dataclasses.replace(wanted, profile=short), tmp_path / "none", Events())
+    bench.bench(dataclasses.replace(wanted, profile=short), tmp_path / "none", Events(), allow_dirty=True)
     assert [r["left"] for r in raw_rows.of(raw_rows.read(tmp_path / "none"), "stopped")] == [2]
     assert not leftovers()
 
@@ -258,11 +258,16 @@ def test_a_run_that_is_out_of_time_ends_and_the_same_command_goes_on(tmp_path: P
 def test_searches_end_in_figures(tmp_path: Path) -> None:
     """The knee of one or two containers at an objective that any keeps, and a neighbour."""
     wanted = spec("container", knee_blocks=1, noise_blocks=1)
-    bench.bench(dataclasses.replace(wanted, objective_ms=20_000), tmp_path, Events())
+    bench.bench(dataclasses.replace(wanted, objective_ms=20_000), tmp_path, Events(), allow_dirty=True)
     raw = raw_rows.read(tmp_path)
     assert {r["status"] for r in raw_rows.of(raw, "trial")} == {"done"}
-    (found,) = raw_rows.of(raw, "knee")
-    assert (found["n"], found["capped"], found["confirmed"]) == (2, True, True)
+    relative, absolute = raw_rows.of(raw, "knee")
+    assert [relative["relative"], absolute["relative"]] == [True, False]
+    assert (absolute["n"], absolute["capped"], absolute["confirmed"]) == (2, True, True)
+    loads = raw_rows.of(raw, "load")
+    assert len({tuple(r["draw"]) for r in loads}) == len(loads)
+    assert all(r["busy"] > 0 for r in loads)
+    assert not any(r["missing"] for r in loads)
     assert [r["phase"] for r in raw_rows.of(raw, "noise")] == ["warm-up", "quiet", "noisy"]
     assert all(r["transactions"] > 0 for r in raw_rows.of(raw, "noise"))
     assert not leftovers()
@@ -270,7 +275,7 @@ def test_searches_end_in_figures(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_are_refused() -> None:
     with bake.alone(), pytest.raises(LabBusy):
-        bench.bench(spec("container"), Path("/nowhere"), Events())
+        bench.bench(spec("container"), Path("/nowhere"), Events(), allow_dirty=True)
 
 
 def test_a_small_fleet_answers_and_goes(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from unittest import mock
 import pytest
 
 from lab.core import raw_rows
-from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabError, Unsupported
+from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabBusy, LabError, Unsupported
+from lab.core.progress import Events
+from lab.density import bake
 from lab.density.arms.base import Ground
 from lab.density.host import journal, mergeable, procfs
 from lab.density.host.clock import Clock, OutOfTime
-from lab.density.measure import bench, fleet, ladder, manifest, profile
+from lab.density.measure import bench, ladder, manifest, profile
 from lab.density.measure.profile import FULL, QUICK, Spec
 from lab.density.measure.stage import Bench, Stage
-from lab.density.planning import plan
 from lab.density.vm import guestfiles
 from lab.density.vm.guestfiles import Kit
 
@@ -43,6 +44,7 @@ def spec(**changes: object) -> Spec:
         ({"budget": "1MiB"}, BadValue, "1MiB"),
         ({"budget": "much"}, BadValue, "much"),
         ({"objective_ms": -1}, BadValue, "-1"),
+        ({"objective_ms": 0}, BadValue, "0"),
         ({"answer_seconds": 0}, BadValue, "answer-seconds"),
     ],
 )
@@ -169,6 +171,9 @@ def test_full_has_what_a_full_run_promises() -> None:
     assert FULL.blocks >= 10
     assert len(FULL.levels) >= 6
     assert len(FULL.machine_levels) >= 6
+    assert FULL.knee_blocks >= 5
+    assert FULL.noise_blocks >= 5
+    assert FULL.window_seconds >= 60
     assert QUICK.minutes <= 15
     assert FULL.minutes <= 60
 
@@ -197,12 +202,31 @@ def test_a_folder_without_rows_and_a_spoiled_one_are_told_apart(tmp_path: Path) 
         raw_rows.read(tmp_path)
 
 
+def test_a_changed_checkout_is_not_measured_unless_it_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> None:
+        raise LabBusy("density", "the test")
+
+    monkeypatch.setattr(bench, "commit", lambda: "0123abcd-dirty")
+    monkeypatch.setattr(bake, "alone", busy)
+    with pytest.raises(Unsupported, match="in no commit"):
+        bench.bench(spec(), tmp_path, Events())
+    with pytest.raises(LabBusy):
+        bench.bench(spec(), tmp_path, Events(), allow_dirty=True)
+    monkeypatch.setattr(bench, "commit", lambda: "0123abcd")
+    with pytest.raises(LabBusy):
+        bench.bench(spec(), tmp_path, Events())
+
+
 def test_another_runs_folder_is_not_continued(tmp_path: Path) -> None:
-    one = {"version": 1, "spec": spec().as_dict(), "engines": {}, "accelerator": None}
+    one = {"version": 1, "spec": spec().as_dict(), "engines": {}, "accelerator": None, "protocol": "a"}
     assert manifest.settle(tmp_path, one) is False
     assert manifest.settle(tmp_path, one) is True
-    with pytest.raises(BadValue, match=r"another spec|cannot be used"):
-        manifest.settle(tmp_path, one | {"spec": spec(seed=2).as_dict()})
+    for part, other in (("spec", spec(seed=2).as_dict()), ("protocol", "b")):
+        with pytest.raises(BadValue) as caught:
+            manifest.settle(tmp_path, one | {part: other})
+        assert f"another {part}" in caught.value.remedy
 
 
 def test_a_killed_runs_process_is_ended_and_one_that_reuses_its_pid_is_not(tmp_path: Path) -> None:
@@ -265,44 +289,6 @@ def test_the_initramfs_is_an_archive_that_cpio_would_read(tmp_path: Path) -> Non
         at = -(-(at + 110 + length) // 4) * 4
         at = -(-(at + size) // 4) * 4
     assert names == ["bin", "dev", "proc", "root", "bin/busybox", "virtio_blk.ko", "init"]
-
-
-def test_fleets(tmp_path: Path) -> None:
-    assert fleet.load("dbod").counts == {"mariadb": 141, "postgresql": 27}
-    file = tmp_path / "f.json"
-    file.write_text('{"mariadb": 3}')
-    assert fleet.load(str(file)).total == 3
-    for text in ('{"mariadb": 0}', '{"mariadb": -1}', '{"mariadb": "x"}', '{"mariadb": true}'):
-        file.write_text(text)
-        with pytest.raises(BadValue):
-            fleet.load(str(file))
-    for text in ("", "[]", "{}"):
-        file.write_text(text)
-        with pytest.raises(BadFile):
-            fleet.load(str(file))
-    file.write_text('{"oracle": 1}')
-    with pytest.raises(Unsupported):
-        fleet.load(str(file))
-
-
-@pytest.mark.parametrize("host", ["", "memory=1GiB", "memory=1GiB,cpus=0", "memory=-1,cpus=2", "memory=1GiB,cpus=x"])
-def test_a_host_that_is_none_is_refused(host: str) -> None:
-    with pytest.raises(BadValue):
-        plan.parse_host(host)
-
-
-def test_fleet_classes_with_a_day_in_them(tmp_path: Path) -> None:
-    file = tmp_path / "f.json"
-    shape = [0.1] * 12 + [1.0] * 12
-    file.write_text(json.dumps({"classes": [{"name": "web", "engine": "mariadb", "count": 4, "hourly_cpu": shape}]}))
-    (kind,) = plan.load(str(file))
-    assert kind.hourly_cpu == tuple(shape)
-    file.write_text(json.dumps({"classes": [{"name": "web", "engine": "mariadb", "count": 4, "hourly_cpu": [1]}]}))
-    with pytest.raises(BadValue):
-        plan.load(str(file))
-    file.write_text(json.dumps({"classes": [{"name": "web"}]}))
-    with pytest.raises(BadFile):
-        plan.load(str(file))
 
 
 def test_processes_are_told_by_pid_and_start() -> None:

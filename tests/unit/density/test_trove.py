@@ -17,11 +17,11 @@ from lab.core.home import Home
 from lab.density import clouds
 from lab.density.analysis import account, summary
 from lab.density.arms import instances
-from lab.density.arms.base import Resident
 from lab.density.arms.instances import Instances
 from lab.density.engine import MARIADB
 from lab.density.host import procfs, trees
 from lab.density.host.clock import ENDLESS
+from lab.density.host.resident import Resident
 from lab.density.host.trees import Process
 from lab.density.measure import ladder, manifest, profile
 from lab.density.measure.profile import TROVE
@@ -164,7 +164,7 @@ def test_troves_containers_climb_and_descend_in_turn_and_its_machines_start_alon
 def test_another_command_adds_its_arms_to_the_run(tmp_path: Path) -> None:
     def made(arms: list[str], accelerator: object, labs: dict[str, object]) -> dict[str, Any]:
         spec = profile.spec(["mariadb"], arms, "1GiB", quick=False, seed=1).as_dict()
-        return {"version": 1, "spec": spec, "engines": {}, "accelerator": accelerator, "labs": labs,
+        return {"version": 1, "spec": spec, "engines": {}, "protocol": "a", "accelerator": accelerator, "labs": labs,
                 "guest_kernel": None, "command": f"./inv density-bench --arms={','.join(arms)}"}  # fmt: skip
 
     tcg = {"name": "tcg"}
@@ -273,13 +273,13 @@ def test_the_clouds_growth_is_shown_and_not_counted(density_run: Callable[[int],
     page = density.report(run.folder).read_text()
     arm = summary.summarise(raw_rows.read(run.folder)).arms["mariadb", "trove-container"]
     assert arm.slope is not None
-    assert arm.residual is not None
+    assert arm.unexplained is not None
     assert arm.slope.point == pytest.approx(265 * MIB)
-    assert arm.residual.point == pytest.approx(5 / 265, abs=1e-6)
+    assert arm.unexplained.point == pytest.approx(5 / 295, abs=1e-6)
     assert arm.parts["cloud"] == pytest.approx(30 * MIB)
     assert {r["lost"] for r in arm.ladders} == {n * 265 * MIB for n in (1, 2, 3)}
     assert arm.active == [21.0, 21.0]
     told_settings = json.loads((run.folder / "summary.json").read_text())["settings_that_differ"]["mariadb"]
     assert told_settings == {"pool": {"container": "16777216", "trove-container": "33554432"}}
-    for words in ("265 MiB", "+30.0", "33554432", "Trove's guest agent", "the cloud's services, not counted"):
+    for words in ("265.0 MiB", "+30.0", "33554432", "Trove's guest agent", "the cloud's services, not counted"):
         assert words.replace("'", "&#39;") in page or words in page, words
