@@ -102,15 +102,19 @@ def destroy(
     all: bool = False,
     dry_run: bool = False,
     keep_cache: bool = False,
+    yes: bool = False,
     json: bool = False,
 ) -> None:
-    """Remove the lab and everything that it made (--all: every lab, and what they cached)."""
+    """Remove the lab and everything that it made (--all: every lab, and what they cached).
+
+    --yes: databases on demand too, with their backups.
+    """
     from lab.cli import show
     from lab.cli.sweepers import SWEEPERS
     from lab.lifecycle import destroy as destruction
 
     names = None if all else [invocation.lab_name(name)]
-    show.removed(destruction.destroy(names, SWEEPERS, dry_run=dry_run, keep_cache=keep_cache), dry_run, json)
+    show.removed(destruction.destroy(names, SWEEPERS, dry_run=dry_run, keep_cache=keep_cache, yes=yes), dry_run, json)
 
 
 @invocation.task

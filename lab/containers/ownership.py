@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
+from docker import DockerClient
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.models.containers import Container
+from docker.models.images import Image
 
 from lab.containers.client import connect
-from lab.core.home import LABEL
+from lab.core.errors import OtherOwner
+from lab.core.home import LABEL, OWNER
 
 LET_GO = "test ! -x /etc/trove-lab/detach-loops.sh || /etc/trove-lab/detach-loops.sh"
 """Loop devices are the kernel's: those that a machine's container attached would stay on this host."""
@@ -50,14 +55,30 @@ def users() -> set[str]:
         return {str(c.labels[LABEL]) for c in found if LABEL in c.labels}
 
 
-def labelled(name: str | None) -> list[str]:
-    """What Docker holds of lab ``name`` (None: of any lab, caches included), as ``kind name`` lines."""
-    wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
+def foreign(owner: str) -> dict[str, str]:
+    """Names of labs and services that are another owner's, each with what of it is here, as ``kind name``."""
     with connect() as daemon:
-        found = [f"container {c.name}" for c in daemon.containers.list(all=True, filters=wanted, ignore_removed=True)]
-        found += [f"network {n.name}" for n in daemon.networks.list(filters=wanted)]
-        found += [f"volume {v.name}" for v in daemon.volumes.list(filters=wanted)]
-        found += [f"image {(image.tags or [image.short_id])[0]}" for image in daemon.images.list(filters=wanted)]
+        objects: list[tuple[str, Any, dict[str, str]]] = [
+            ("container", c.name, c.labels) for c in daemon.containers.list(all=True, ignore_removed=True)
+        ]
+        objects += [("network", n.name, n.attrs.get("Labels") or {}) for n in daemon.networks.list()]
+    return {
+        labels[LABEL]: f"{kind} {name}"
+        for kind, name, labels in objects
+        if LABEL in labels and labels.get(OWNER, owner) != owner
+    }
+
+
+def check(name: str, owner: str) -> None:
+    """Refuse a name that is another owner's here. Raises: OtherOwner."""
+    if what := foreign(owner).get(name):
+        raise OtherOwner(name, what)
+
+
+def labelled(name: str | None, owner: str = "") -> list[str]:
+    """What Docker holds of lab ``name``, as ``kind name`` lines (None: of any lab but other owners', with caches)."""
+    with connect() as daemon:
+        found = [f"{kind} {title}" for kind, title, _ in _objects(daemon, name, owner)]
     return sorted(found)
 
 
@@ -68,27 +89,47 @@ def remove_container(container: Container) -> None:
     container.remove(force=True, v=True)
 
 
-def remove(name: str | None) -> None:
+def remove(name: str | None, owner: str = "") -> None:
     """Remove what ``labelled`` lists."""
-    wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
-    gone = contextlib.suppress(NotFound)
     with connect(600) as daemon:
-        for container in daemon.containers.list(all=True, filters=wanted, ignore_removed=True):
-            with gone:
-                remove_container(container)
-        for network in daemon.networks.list(filters=wanted):
-            with gone:
-                network.remove()
-        for volume in daemon.volumes.list(filters=wanted):
-            with gone:
-                volume.remove(force=True)
-        for image in daemon.images.list(filters=wanted):
-            for tag in image.tags or [str(image.id)]:
-                try:
-                    daemon.images.remove(tag, force=True)
-                except APIError as error:
-                    if error.status_code not in (404, 409):  # 409: another's layers stand on it; it goes with those
-                        raise
+        for kind, _, item in _objects(daemon, name, owner):
+            with contextlib.suppress(NotFound):
+                if kind == "container":
+                    remove_container(item)
+                elif kind == "image":
+                    _remove_image(daemon, item)
+                elif kind == "volume":
+                    item.remove(force=True)
+                else:
+                    item.remove()
+
+
+def _objects(daemon: DockerClient, name: str | None, owner: str) -> Iterator[tuple[str, str, Any]]:
+    """Kind, name and object: containers before the networks, volumes and images that they use."""
+    wanted: dict[str, str | list[str] | bool] = {"label": LABEL if name is None else f"{LABEL}={name}"}
+    others = foreign(owner) if name is None else {}
+    for container in daemon.containers.list(all=True, filters=wanted, ignore_removed=True):
+        if container.labels.get(LABEL) not in others:
+            yield "container", str(container.name), container
+    for network in daemon.networks.list(filters=wanted):
+        if (network.attrs.get("Labels") or {}).get(LABEL) not in others:
+            yield "network", str(network.name), network
+    for volume in daemon.volumes.list(filters=wanted):
+        if (volume.attrs.get("Labels") or {}).get(LABEL) not in others:
+            yield "volume", str(volume.name), volume
+    for image in daemon.images.list(filters=wanted):
+        # an image may be used by another's lab: its tags say so
+        if not any(f":lab-{other}" in tag for tag in image.tags for other in others):
+            yield "image", (image.tags or [str(image.short_id)])[0], image
+
+
+def _remove_image(daemon: DockerClient, image: Image) -> None:
+    for tag in image.tags or [str(image.id)]:
+        try:
+            daemon.images.remove(tag, force=True)
+        except APIError as error:
+            if error.status_code not in (404, 409):  # 409: another's layers stand on it; it goes with those
+                raise
 
 
 def _only(name: str, tags: list[str]) -> bool:

@@ -120,6 +120,19 @@ class NoSuchLab(LabError):
         super().__init__(f"There is no lab named {name!r}.", have)
 
 
+class OtherOwner(LabError):
+    """A name under which another checkout, or another user's folder, has something on this host."""
+
+    id = "other-owner"
+    exit_code = 16
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(
+            f"On this host {name!r} is another checkout's: its {what} is there. Nothing was changed.",
+            "Give this one a --name of its own, or remove that one with the ./inv of its own checkout.",
+        )
+
+
 class NotUp(LabError):
     """Something of a lab that is asked for and was never made, or does not run."""
 
@@ -142,7 +155,9 @@ class StateBroken(LabError):
     def __init__(self, path: Path, why: str, name: str) -> None:
         super().__init__(
             f"The state file {path} is damaged ({why}).",
-            f"It is only a cache of facts: ./inv destroy --name={name} finds all that the lab had by its labels.",
+            "Databases lie beside it, so nothing is to be removed: mend the file, or put back a copy of it."
+            if (path.parent / "store").exists()
+            else f"It is a cache of facts: ./inv destroy --name={name} finds all that the lab had by its labels.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,13 @@ import platformdirs
 
 from lab.core.resources import LABS
 from lab.core.secrets import Secrets
-from lab.core.state import State
+from lab.core.state import State, write_atomically
 
 LABEL = "trove-lab"
 """Label key on everything that the lab makes; its value is the lab's name."""
+
+OWNER = f"{LABEL}-owner"
+"""Label key for whose it is: a home's owner."""
 
 KERNELS = "kernels"
 """Folder of the cache with kernels that guests use."""
@@ -39,6 +43,18 @@ class Home:
     def path(self) -> Path:
         """``.lab/NAME``, mode 0700."""
         return self.root / self.name
+
+    @cached_property
+    def owner(self) -> str:
+        """The id of the folder in which this and other labs lie; on whatever is made for them, as a label.
+
+        It stays with the folder when that is moved; made when it is first asked for.
+        """
+        path = self.root / ".owner"
+        if not path.exists():
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(path, f"{uuid.uuid4()}\n")
+        return path.read_text(encoding="utf-8").strip()
 
     @cached_property
     def state(self) -> State:

@@ -131,9 +131,13 @@ class Request:
         if not self.time:
             return None
         try:
-            return datetime.strptime(self.time, TIME).replace(tzinfo=UTC)
+            if "_" in self.time:
+                return datetime.strptime(self.time, TIME).replace(tzinfo=UTC)
+            given = datetime.fromisoformat(self.time)
         except ValueError as error:
-            raise BadValue("time", self.time, "a UTC time such as 2026-01-31_23:59:59", "flag") from error
+            wanted = "a UTC time such as 2026-01-31_23:59:59, or one of RFC 3339: 2026-01-31T23:59:59.5+01:00"
+            raise BadValue("time", self.time, wanted, "flag") from error
+        return given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 Value = Any

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab.containers import client, ownership
 from lab.core import state
+from lab.core.errors import NoSuchLab, Refused, StateBroken
 from lab.core.home import Home, cache
 from lab.core.run_log import RUN
 from lab.core.waits import silent
@@ -26,16 +27,26 @@ class Sweepers:
     of_host: Sequence[Callable[[], object]] = ()
 
 
-def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_cache: bool) -> list[str]:
+def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_cache: bool, yes: bool) -> list[str]:
     """Remove labs (None: all), found by label and not by their state files; what was removed, as words.
 
-    With ``keep_cache`` images, the guest image cache and the lab's secrets stay for a quick next ``up``.
+    With ``keep_cache`` images, the guest image cache and the lab's secrets stay for a quick next ``up``. Databases on
+    demand are removed with ``yes`` only. Raises: NoSuchLab (nothing has that name), Refused (databases), LabBusy.
     """
     everything = names is None
     homes = Home.all() if names is None else [Home(name) for name in names]
     removed: list[str] = []
+    found = {home.name: leftovers.leftovers(home, keep_cache) for home in homes}
     for home in homes:
-        removed += leftovers.leftovers(home, keep_cache)
+        if not everything and not found[home.name]:
+            raise NoSuchLab(home.name, [known.name for known in Home.all()])
+        if not dry_run and not yes and (databases := _databases(home)):
+            raise Refused(
+                f"{home.name!r} holds databases on demand with their backups: {databases}.",
+                f"./inv destroy --name={home.name} --yes removes them for good.",
+            )
+    for home in homes:
+        removed += found[home.name]
         if dry_run or not home.path.exists():
             if not dry_run:
                 leftovers.sweep(home, keep_cache, silent)
@@ -57,11 +68,22 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
     return removed
 
 
+def _databases(home: Home) -> str:
+    """The databases on demand in a home, as words; empty where there are none."""
+    if not (home.path / "store").exists():
+        return ""
+    try:
+        names = home.state.get("instances", [])
+    except StateBroken:
+        return "its records cannot be read"
+    return ", ".join(names)
+
+
 def _cached(label: str | None, sweepers: Sweepers, dry_run: bool) -> list[str]:
     """What labs leave for the next one: images that any lab may use, files, and the engine if it is ours."""
-    found = [f"folder {cache()}"]
+    found, owner = [f"folder {cache()}"], Home("any").owner
     if client.usable() is None:
-        found += ownership.labelled(label)
+        found += ownership.labelled(label, owner)
     found += leftovers.boxes()
     if not dry_run:
         leftovers.remove_boxes()
@@ -69,7 +91,7 @@ def _cached(label: str | None, sweepers: Sweepers, dry_run: bool) -> list[str]:
             if label is None:
                 for sweep in sweepers.of_host:
                     sweep()
-            ownership.remove(label)
+            ownership.remove(label, owner)
         if dockerd.stop(silent):
             found.append("process dockerd (the lab had started it)")
         shutil.rmtree(cache())

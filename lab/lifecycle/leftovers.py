@@ -30,6 +30,7 @@ def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
     name = f"{LABEL}-{home.name}"
     found = [f"process {p.pid} {p.info['name']}" for p in stray.processes(home)]
     if client.usable() is None:
+        ownership.check(home.name, home.owner)
         found += ownership.labelled(home.name)
         if not keep_cache:
             found += [f"image {tag}" for tag in ownership.claimed(home.name) + warm.there(home)]

@@ -62,6 +62,7 @@ class DockerMachine:
     def destroy(self, note: Note) -> None:
         """See Machine.destroy: container, network and snapshots."""
         note("removing the container and its network")
+        ownership.check(self._home.name, self._home.owner)
         ownership.remove(self._home.name)  # at once; Vagrant would first shut it down in order
         if self._vagrant.machine_id:
             self._vagrant.destroy()
@@ -174,10 +175,11 @@ class DockerMachine:
 
     def _up(self, wanted: Wanted, note: Note) -> None:
         if self.status() == "absent":
+            ownership.check(self._home.name, self._home.owner)
             if stray.end(self._home, note):
                 waits.pause(SETTLE_SECONDS)
             self._remove_container()  # one that Vagrant does not know: its client died between the two
-            network.ensure(self._name, self._home.name)
+            network.ensure(self._name, self._home.name, self._home.owner)
             self._describe(wanted)
             self._bring_volume(note)
         self._start(note)

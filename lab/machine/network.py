@@ -14,15 +14,15 @@ from docker.types import IPAMConfig, IPAMPool
 
 from lab.containers import client
 from lab.core.errors import Unsupported
-from lab.core.home import LABEL
+from lab.core.home import LABEL, OWNER
 from lab.host import kernel
 
 POOL = IPv4Network("10.213.0.0/16")
 """Where lab networks are looked for: private, and in the defaults of neither Docker, libvirt nor OpenStack."""
 
 
-def ensure(name: str, lab: str) -> None:
-    """A bridge network ``name``, so that nothing done to docker0 reaches the lab."""
+def ensure(name: str, lab: str, owner: str) -> None:
+    """A bridge network ``name`` of ``owner``, so that nothing done to docker0 reaches the lab."""
     with client.connect() as daemon:
         existing = daemon.networks.list()
         if any(n.name == name for n in existing):
@@ -35,7 +35,7 @@ def ensure(name: str, lab: str) -> None:
                 daemon.networks.create(
                     name,
                     driver="bridge",
-                    labels={LABEL: lab},
+                    labels={LABEL: lab, OWNER: owner},
                     options={"com.docker.network.driver.mtu": str(mtu)},
                     ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet))]),
                 )

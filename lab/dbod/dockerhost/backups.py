@@ -82,4 +82,4 @@ def _forget_log(found: Instance) -> None:
         if found.engine.name == "mariadb":
             session.execute(f"PURGE BINARY LOGS TO '{first}'")
     if found.engine.name == "postgresql":
-        replay.forget_wal(found.log(record.log), first)
+        replay.forget_wal(found, first)

@@ -17,7 +17,7 @@ def put(found: Instance, settings: Mapping[str, str], note: Note) -> dict[str, s
     wanted = {**record.settings, **settings}
     found.configure(wanted, name=".new")
     try:
-        code, said = found.servers.try_out(found.server(), list(found.engine.check))
+        code, said, _ = found.servers.try_out(found.server(), list(found.engine.check))
     finally:
         (found.folder / "server.cnf.new").unlink()
     if why := found.engine.refusal(code, said, wanted):

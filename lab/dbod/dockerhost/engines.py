@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.version import Version
+
 from lab.dbod.dockerhost.servers import HOME
 from lab.engines.sql import Session
 
@@ -32,6 +34,14 @@ class Engine:
     check: tuple[str, ...]
     fixed: tuple[str, ...]
     """Settings that the provider must keep for itself, or it could not find or restore the data."""
+
+    def start(self, version: str) -> list[str]:
+        """The server's command line; what is fixed stands there, where no file and no statement overrules it."""
+        if self.name == "mariadb":
+            return [*self.argv, *(f"--{key}={value}" for key, value in MARIADB_FIXED.items())]
+        # since 17 ALTER SYSTEM can be switched off: what it writes counts before the configuration that we try out
+        fixed = POSTGRESQL_FIXED | ({"allow_alter_system": "off"} if Version(version) >= Version("17") else {})
+        return [*self.argv, *(word for key, value in fixed.items() for word in ("-c", f"{key}={value}"))]
 
     def environment(self, password: str) -> dict[str, str]:
         """Of the container; the password is used on the first start only."""
@@ -99,7 +109,8 @@ class Engine:
                 # "Found 1 prepared transactions!"
                 session.execute("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS")
                 file, position, *_ = session.execute("SHOW BINLOG STATUS")[0]
-                yield {"file": str(file), "position": int(position)}
+                ((gtid,),) = session.execute("SELECT @@gtid_binlog_pos")
+                yield {"file": str(file), "position": int(position), "gtid": str(gtid)}
             finally:
                 session.execute("UNLOCK TABLES")
         else:

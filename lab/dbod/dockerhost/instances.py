@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from lab.core import process, waits
-from lab.core.errors import DatabaseFailed, Refused
+from lab.core.errors import CheckFailed, DatabaseFailed, Refused
 from lab.core.home import Home
+from lab.core.resources import PACKAGE
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.engines import UID, Engine
 from lab.dbod.dockerhost.records import Record
@@ -21,6 +25,10 @@ from lab.engines.sql import Login, Session
 START_SECONDS = 90.0
 REPLAY_SECONDS = 3600.0
 PING_SECONDS = 3.0
+BENEATH_SECONDS = 3600.0
+BENEATH = (
+    f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from lab.dbod.dockerhost.beneath import main; main()"
+)
 ANSWER_SECONDS = 600.0
 """A checkpoint of a busy server takes minutes."""
 
@@ -33,6 +41,7 @@ class Instance:
         self.store = store
         self.servers = servers
         self._home = home
+        self._closed = False
 
     @property
     def engine(self) -> Engine:
@@ -52,7 +61,7 @@ class Instance:
     @property
     def backups(self) -> Path:
         """Where its snapshots are, out of its server's sight."""
-        return self.store.path / "backups" / self.record.name
+        return self.store.backups / self.record.name
 
     @property
     def password(self) -> str:
@@ -65,8 +74,9 @@ class Instance:
 
     def make_folders(self) -> None:
         """The folder with an empty log; data are the caller's to put there."""
-        self.folder.mkdir(mode=0o755, exist_ok=True)
-        self.backups.mkdir(parents=True, exist_ok=True)
+        for folder, mode in ((self.folder, 0o755), (self.store.backups, 0o700), (self.backups, 0o700)):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)  # whatever our umask is: the server is another user
         self.begin_log(self.record.log)
 
     def begin_log(self, number: int) -> None:
@@ -90,19 +100,21 @@ class Instance:
         engine = self.engine
         return Server(
             image=f"{engine.repository}:{self.record.version}",
-            argv=engine.argv,
+            argv=tuple(engine.start(self.record.version)),
             environment=engine.environment(self.password),
             folder=self.folder,
             inner_port=engine.port,
-            port=self.record.port,
+            port=0 if self._closed else self.record.port,
             memory=self.record.memory,
         )
 
     @contextlib.contextmanager
     def session(self, *, seconds: float = ANSWER_SECONDS, password: str = "") -> Iterator[Session]:
         """The administrator's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
-        login, port = self.login(password), self.record.port
-        with sql.connect(login, "127.0.0.1", port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
+        login, host, port = self.login(password), "127.0.0.1", self.record.port
+        if self._closed:
+            host, port = self.servers.address(self.record.name), self.engine.port
+        with sql.connect(login, host, port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
             yield found
 
     def login(self, password: str = "") -> Login:
@@ -146,6 +158,31 @@ class Instance:
         if self.servers.running(self.record.name):
             self.servers.stop(self.record.name)
 
+    @contextlib.contextmanager
+    def closed(self) -> Iterator[None]:
+        """Meanwhile the server has no port on this host, and only this object reaches it. It ends stopped."""
+        self._closed = True
+        self.servers.create(self.record.name, self.server())
+        try:
+            yield
+        finally:
+            self.stop()
+            self._closed = False
+            self.servers.create(self.record.name, self.server())
+
+    def beneath(self, action: str, **words: Any) -> Any:
+        """An action of beneath.py in the folder, as the server's user. Raises: CheckFailed (by what was planted)."""
+        program = (sys.executable, "-B", "-c", BENEATH, self.folder, action)
+        done = process.run(*process.as_root(*program), stdin=json.dumps(words), timeout=BENEATH_SECONDS)
+        answer = json.loads(done.stdout)
+        if "error" in answer:
+            raise CheckFailed(f"the folder of {self.record.name}", answer["error"])
+        return answer["value"]
+
+    def try_out(self, argv: list[str]) -> str:
+        """What a program of the engine's image prints over the folder, which it can only read."""
+        return self.servers.try_out(self.server(), argv)[2]
+
     def need_running(self) -> None:
         """Raises: Refused, if it does not answer."""
         if not self.answers():
@@ -164,6 +201,10 @@ class Instance:
             self.store.remove(target)
             raise DatabaseFailed(self.record.name, str(error)) from error
         return position
+
+    def left(self) -> str:
+        """The first folder of this name on the store, be it of data or of backups; empty where there is none."""
+        return next((str(path) for path in (self.folder, self.backups) if path.exists()), "")
 
     def remove(self) -> None:
         """Take away container, data, logs and backups."""

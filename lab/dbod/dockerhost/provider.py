@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from lab.core import state
-from lab.core.errors import Missing, PortTaken, Refused
+from lab.core.errors import Missing, Refused
 from lab.core.home import Home
-from lab.core.ssh import free_port
 from lab.core.waits import Note
 from lab.dbod import database
 from lab.dbod.contract import Handler, Operation, Request, State, Value
-from lab.dbod.dockerhost import backups, checker, configs, engines, hostwork, recovery, storage
+from lab.dbod.dockerhost import backups, checker, configs, hostwork, recovery, storage
+from lab.dbod.dockerhost.creation import Creation
 from lab.dbod.dockerhost.instances import Instance
-from lab.dbod.dockerhost.records import Record, Records, now
+from lab.dbod.dockerhost.records import Record, Records
 from lab.dbod.dockerhost.servers import Servers
 from lab.dbod.dockerhost.storage import Store
 from lab.dbod.schedules import Schedules
@@ -40,11 +39,11 @@ class DockerHost:
     def __init__(self, home: Home, note: Note, install: bool = True, owned: bool = False) -> None:
         self.home = home
         self.records = Records(home)
-        self.servers = Servers(home.name)
+        self.servers = Servers(home.name, home.owner)
         self._note = note
         self._install = install
         self._owned = owned
-        self._ports = threading.Lock()
+        self._creation = Creation(self)
 
     @cached_property
     def store(self) -> Store:
@@ -55,9 +54,9 @@ class DockerHost:
     def does(self) -> dict[Operation, Handler]:
         """What it has."""
         return {
-            Operation.CREATE: self._alone(self._create),
+            Operation.CREATE: self._alone(self._creation.create),
             Operation.DESTROY: self._alone(self._destroy),
-            Operation.LIST: lambda _request, _note: checker.together(self._shown, self._records()),
+            Operation.LIST: lambda _request, _note: checker.together(self.shown, self._records()),
             Operation.START: self._alone(self._start),
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
@@ -69,7 +68,7 @@ class DockerHost:
             Operation.BACKUPS: lambda request, _note: [b.shown() for b in self.records.get(request.instance).backups],
             Operation.AUTOMATIC_BACKUPS: self._alone(self._automatic_backups),
             Operation.RESTORE: self._alone(self._restore),
-            Operation.CLONE: self._alone(self._clone),
+            Operation.CLONE: self._alone(self._creation.clone),
             Operation.UPGRADE: self._alone(self._upgrade),
             Operation.RESIZE: self._alone(self._resize),
             Operation.LOGS: self._logs,
@@ -79,7 +78,7 @@ class DockerHost:
 
     def instance(self, name: str) -> Instance:
         """The instance of that name. Raises: Refused."""
-        return self._of(self.records.get(name))
+        return self.of(self.records.get(name))
 
     def session(self, name: str) -> contextlib.AbstractContextManager[Session]:
         """The administrator's session: DBOD's users have every right."""
@@ -89,7 +88,7 @@ class DockerHost:
         """What DBOD would call its state now: asked by connecting, and not remembered."""
         if record.maintenance:
             return State.MAINTENANCE
-        if self._of(record).answers():
+        if self.of(record).answers():
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
 
@@ -110,7 +109,8 @@ class DockerHost:
 
         return run
 
-    def _of(self, record: Record) -> Instance:
+    def of(self, record: Record) -> Instance:
+        """The instance of a record, be it not made yet."""
         return Instance(self.home, self.store, self.servers, record)
 
     def _open(self, request: Request) -> Instance:
@@ -125,61 +125,9 @@ class DockerHost:
         recovery.mend(found)
         return found
 
-    def _port(self, wanted: int, name: str) -> int:
-        taken = {self.records.get(n).port for n in self.records.names()}
-        if wanted in taken:
-            raise PortTaken(wanted, name)
-        while not wanted or wanted in taken:
-            wanted = free_port()
-        return wanted
-
-    def _create(self, request: Request, note: Note) -> Value:
-        if known := self.records.find(request.instance):
-            if known.ready and known.engine == request.engine:
-                note("it is there already")
-                return self._shown(known)
-            if known.ready:
-                raise Refused(f"There is a {known.engine} instance {known.name!r} already.", "Choose another name.")
-        record = Record(
-            name=request.instance,
-            engine=request.engine,
-            version=self.servers.version(engines.ALL[request.engine].repository, request.version),
-            port=request.port,
-            memory=request.memory,
-            owner=request.owner,
-            category=request.category,
-            created=now(),
-        )
-        with self._removed_on_failure(record) as made:
-            record = made.record
-            made.make_folders()
-            self.store.create(made.data, engines.UID)
-            made.configure({})
-            self.servers.create(record.name, made.server())
-            note(f"starting {record.engine} {record.version} on port {record.port}")
-            note(f"answered after {made.start():.2f} s")
-        return self._shown(self.records.put(replace(record, ready=True)))
-
-    @contextlib.contextmanager
-    def _removed_on_failure(self, record: Record) -> Iterator[Instance]:
-        """Give it a port and write the record before anything is made, so that a killed run's pieces are found.
-
-        A failure takes both back.
-        """
-        self._of(record).remove()
-        with self._ports:
-            self.records.remove(record.name)
-            made = self._of(self.records.put(replace(record, port=self._port(record.port, record.name))))
-        try:
-            yield made
-        except BaseException:
-            made.remove()
-            self.records.remove(record.name)
-            raise
-
     def _destroy(self, request: Request, note: Note) -> Value:
-        if self.records.find(request.instance) is None:
-            note("there is none of that name")
+        if request.id and self.records.find(request.instance) is None:
+            note("it was removed already")
             return None
         self.instance(request.instance).remove()
         Schedules(database.of(self.home)).remove(request.instance)
@@ -190,17 +138,20 @@ class DockerHost:
         found = self._open(request)
         if not found.answers():
             found.configure(found.record.settings)
+            if not self.servers.running(found.record.name):
+                # made anew: its folder may lie elsewhere now, and what it may do may have changed
+                self.servers.create(found.record.name, found.server())
         note(f"answered after {found.start():.2f} s")
-        return self._shown(found.record)
+        return self.shown(found.record)
 
     def _stop(self, request: Request, note: Note) -> Value:
         found = self._open(request)
         found.stop()
-        return self._shown(found.record)
+        return self.shown(found.record)
 
     def _monitor(self, request: Request, note: Note) -> Value:
         found = self.instance(request.instance)
-        shown = self._shown(found.record)
+        shown = self.shown(found.record)
         if shown["state"] != State.RUNNING:
             return shown
         with found.session() as session:
@@ -225,44 +176,16 @@ class DockerHost:
         if request.id and found.record.done == request.id:
             note("it was restored already")
             found.start()
-            return self._shown(found.record)
-        backup = found.record.backup(request.backup)
-        restored = recovery.restore(found, backup, request.moment(), note)
+            return self.shown(found.record)
+        moment = request.moment()
+        if moment and not request.backup:
+            backup = recovery.newest(found.record, moment)
+        else:
+            backup = found.record.backup(request.backup)
+        restored = recovery.restore(found, backup, moment, note)
         found.record = self.records.put(replace(restored, done=request.id))
         recovery.mend(found)
-        return self._shown(found.record)
-
-    def _clone(self, request: Request, note: Note) -> Value:
-        source = self.instance(request.instance)
-        if (there := self.records.find(request.target)) and there.ready:
-            if request.id and there.done == request.id:
-                note("it was made already")
-                return self._shown(there)
-            raise Refused(f"There is an instance {request.target!r} already.", "Choose another name.")
-        backup = source.record.backup(request.backup)
-        record = replace(
-            source.record,
-            name=request.target,
-            port=request.port,
-            version=backup.version,
-            created=now(),
-            backups=(),
-            log=1,
-            ends=(),
-            done=request.id,
-            ready=False,
-        )
-        with self._removed_on_failure(record) as made:
-            record = made.record
-            made.make_folders()
-            self.store.snapshot(source.backups / backup.id, made.data)
-            made.configure(record.settings)
-            self.servers.create(record.name, made.server())
-            made.start(source.password)
-            with made.session(password=source.password) as session:
-                made.engine.change_password(session, made.password)
-            note("it has a password of its own")
-        return self._shown(self.records.put(replace(record, ready=True)))
+        return self.shown(found.record)
 
     def _upgrade(self, request: Request, note: Note) -> Value:
         found = self._open(request)
@@ -282,7 +205,7 @@ class DockerHost:
         found.record = record
         found.configure(record.settings)
         note("the limit holds at once; the engine's caches follow at its next start")
-        return self._shown(self.records.put(record))
+        return self.shown(self.records.put(record))
 
     def _logs(self, request: Request, note: Note) -> Value:
         found = self.instance(request.instance)
@@ -294,7 +217,8 @@ class DockerHost:
         return {"host": login.address, "port": port, "user": login.user, "password": login.password}
 
     def _maintenance(self, request: Request, note: Note) -> Value:
-        return self._shown(self.records.put(replace(self.records.get(request.instance), maintenance=request.on)))
+        return self.shown(self.records.put(replace(self.records.get(request.instance), maintenance=request.on)))
 
-    def _shown(self, record: Record) -> dict[str, Any]:
+    def shown(self, record: Record) -> dict[str, Any]:
+        """A record with its state, for programs."""
         return {**record.shown(), "state": str(self.state(record))}

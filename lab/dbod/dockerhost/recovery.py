@@ -5,29 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from lab.core import process
-from lab.core.errors import GaveUp, Refused
+from lab.core.errors import DatabaseFailed, Refused
 from lab.core.waits import Note
 from lab.dbod.dockerhost import replay
 from lab.dbod.dockerhost.instances import REPLAY_SECONDS, Instance
 from lab.dbod.dockerhost.records import Backup, Record, now
-
-TOO_EARLY = "recovery ended before configured recovery target was reached"
-"""PostgreSQL's words when its log ends before the wanted time: then all of it is wanted."""
+from lab.dbod.dockerhost.replay import MariadbReplay, PostgresqlReplay, Replay
 
 
 def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
     """Restore and start; gives the record with its new log, which is the caller's to keep, and then to ``mend``.
 
-    Raises: Refused (nothing changed), GaveUp (what was there is put back).
+    Raises: Refused (nothing changed); DatabaseFailed, GaveUp, TimedOut (what was there is put back).
     """
     record = found.record
-    _allow(record, backup, time)
+    allow(record, backup, time)
+    if time and record.engine == "mariadb":
+        replay.survey(found, backup, time, ended=False)  # what cannot be is said while the server still serves
     old, log = found.folder / "data.old", record.log + 1
     found.store.remove(found.log(log))
+    serving = found.answers()
     found.stop()
-    if record.engine == "postgresql":
-        replay.save_wal(found.data, found.log(record.log))
+    try:
+        if record.engine == "postgresql":
+            found.beneath("save_wal", data=found.data.name, log=found.log(record.log).name)
+        wanted = replay.survey(found, backup, time, ended=serving) if time else None
+    except BaseException:
+        found.start()
+        raise
     ended = now()
     # first the new log, then the data: whoever finds this cut short sees by the log that it is
     found.begin_log(log)
@@ -35,8 +40,8 @@ def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) 
     try:
         found.store.snapshot(found.backups / backup.id, found.data)
         note("the snapshot is in place")
-        if time:
-            _replay(found, backup, time, note)
+        if wanted:
+            _replay(found, backup, wanted, note)
         note(f"answered after {found.start():.2f} s")
     except BaseException:
         found.stop()
@@ -61,7 +66,8 @@ def mend(found: Instance) -> None:
     found.configure(record.settings)
 
 
-def _allow(record: Record, backup: Backup, time: datetime | None) -> None:
+def allow(record: Record, backup: Backup, time: datetime | None) -> None:
+    """Raises: Refused, if the backup cannot be restored, or not to that time, whatever its log holds."""
     if backup.version != record.version:
         raise Refused(
             f"Backup {backup.id} is of version {backup.version}, the instance of {record.version}.",
@@ -83,43 +89,59 @@ def _allow(record: Record, backup: Backup, time: datetime | None) -> None:
         )
 
 
-def _replay(found: Instance, backup: Backup, time: datetime, note: Note) -> None:
-    if found.engine.name == "mariadb":
-        _replay_mariadb(found, backup, time, note)
-    else:
-        _replay_postgresql(found, backup, time, note)
+def newest(record: Record, time: datetime) -> Backup:
+    """The newest backup from which ``time`` can be reached. Raises: Refused (there is none: why not the nearest)."""
+    refusals = []
+    for backup in reversed(record.backups):
+        try:
+            allow(record, backup, time)
+        except Refused as refusal:
+            refusals.append(refusal)
+        else:
+            return backup
+    raise refusals[0] if refusals else Refused(f"{record.name} has no backup.", "Make one with ./inv dbod backup.")
 
 
-def _replay_mariadb(found: Instance, backup: Backup, time: datetime, note: Note) -> None:
-    start = int(backup.position["position"])
-    copies = replay.relay(found.log(backup.log), found.data, str(backup.position["file"]))
-    index, position = replay.stop_position(copies, start, time)
-    note(f"replaying {index + 1} binary logs from {start} to {copies[index].name}:{position}")
-    replay.hand_over(copies, found.data)
-    found.configure(found.record.settings, replay.MARIADB_REPLAYS)
+def _replay(found: Instance, backup: Backup, wanted: Replay, note: Note) -> None:
+    """Bring the restored data forward with no port open: nobody may write meanwhile, nor read what is half."""
+    with found.closed():
+        if isinstance(wanted, MariadbReplay):
+            _replay_mariadb(found, backup, wanted, note)
+        elif wanted.lsn:
+            _replay_postgresql(found, backup, wanted, note)
+        else:
+            note("nothing was committed between the backup and that time")
+
+
+def _replay_mariadb(found: Instance, backup: Backup, wanted: MariadbReplay, note: Note) -> None:
+    last = replay.hand_over(found, backup, wanted)
+    note(
+        f"replaying {wanted.transactions} transactions of {len(wanted.files)} binary logs, to {_told(wanted.reached)}"
+    )
+    found.configure({}, replay.MARIADB_REPLAYS)
     found.start()
     with found.session() as session:
-        replay.apply(session, start, copies[index], position)
+        if empty := replay.memory_tables(session):
+            session.execute(f"SET GLOBAL replicate_ignore_table = '{','.join(empty)}'")
+            note(f"warning: tables of the engine MEMORY come back empty: {', '.join(empty)}")
+        replay.apply(session, wanted.start, last, wanted.stop)
     found.stop()
     found.configure(found.record.settings)
-    process.run(*process.as_root("sh", "-c", f'rm -f "$1"/{replay.RELAY}.*', "sh", found.data))
+    found.beneath("remove", folder=found.data.name, pattern=f"{replay.RELAY}.*")
 
 
-def _replay_postgresql(found: Instance, backup: Backup, time: datetime, note: Note) -> None:
-    signal = found.data / "recovery.signal"
+def _replay_postgresql(found: Instance, backup: Backup, wanted: PostgresqlReplay, note: Note) -> None:
+    note(f"replaying {wanted.commits} commits, to {_told(wanted.reached)}")
     found.replay_log(backup.log)
-    settings = replay.recovery(time)
-    for wanted in (settings, {k: v for k, v in settings.items() if k != "recovery_target_time"}):
-        process.run(*process.as_root("touch", signal))
-        process.run(*process.as_root("chown", "1001:1001", signal))
-        found.configure(found.record.settings, wanted)
-        try:
-            found.start(seconds=REPLAY_SECONDS)
-        except GaveUp as error:
-            if TOO_EARLY not in error.cause or "recovery_target_time" not in wanted:
-                raise
-            note("the log ends before that time: all of it is replayed")
-            continue
-        break
+    found.beneath("write", path=f"{found.data.name}/recovery.signal", text="")
+    found.configure({}, replay.recovery(wanted.lsn))
+    found.start(seconds=REPLAY_SECONDS)
+    with found.session() as session:
+        if half := replay.invalid_databases(session):
+            raise DatabaseFailed("the replay", f"it left half of {', '.join(half)}")
     found.stop()
     found.configure(found.record.settings)
+
+
+def _told(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else "the backup's own time"

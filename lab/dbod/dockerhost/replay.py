@@ -1,99 +1,132 @@
 """To a point in time: what a restored snapshot lacks is replayed from the engine's own log, by the engine itself.
 
 MariaDB's binary logs are handed to the server as relay logs, whose SQL thread applies them up to a position (the
-image has no mariadb-binlog). PostgreSQL's archive is read by its own recovery.
+image has no mariadb-binlog). PostgreSQL's archive is read by its own recovery, up to and with one commit.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import struct
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from lab.core import process, waits
-from lab.core.errors import CheckFailed, DatabaseFailed
-from lab.dbod.dockerhost.engines import DATA, LOG, UID
+from lab.core import waits
+from lab.core.errors import DatabaseFailed, Refused
+from lab.dbod.dockerhost import wal
+from lab.dbod.dockerhost.engines import DATA, LOG
+from lab.dbod.dockerhost.instances import Instance
+from lab.dbod.dockerhost.records import Backup
 from lab.engines.sql import Session
 
 SECONDS = 3600.0
-MAGIC = b"\xfebin"
-HEADER = struct.Struct("<IBIIIH")
-"""Timestamp, type, server, size, next position, flags: https://mariadb.com/kb/en/2-binlog-event-header/"""
-GTID_EVENT = 162
-HOUSEKEEPING = frozenset({3, 4, 15, 161, 163, 164})
-"""Stop, rotate, format, checkpoint, GTID list, encryption: of no transaction, and written after the last one."""
 RELAY = "dbod-relay"
-
-
-def stop_position(files: list[Path], start: int, until: datetime) -> tuple[int, int]:
-    """Where the first transaction with an event later than ``until`` begins: index of the file, and position.
-
-    ``start`` is the position in the first file. Where there is none, the end of the last file's last whole event.
-    """
-    index, end = 0, start
-    for index, path in enumerate(files):
-        data = path.read_bytes()
-        if data[:4] != MAGIC:
-            raise CheckFailed(path.name, "it is no binary log")
-        at = end = start if index == 0 else len(MAGIC)
-        group = 0
-        while at + HEADER.size <= len(data):
-            stamp, kind, _, size, _, _ = HEADER.unpack_from(data, at)
-            if size < HEADER.size or at + size > len(data):
-                break  # a torn end: the server died while it wrote
-            if kind == GTID_EVENT:
-                group = at
-            if stamp > until.timestamp() and group and kind not in HOUSEKEEPING:
-                return index, group
-            at += size
-            end = at
-    return index, end
-
-
-def relay(log: Path, data: Path, first: str) -> list[Path]:
-    """Copy the binary logs from ``first`` on into ``data`` as relay logs with their index; we may read them."""
-    listed = process.run(*process.as_root("ls", log)).stdout.split()
-    # beside them lie their index and, since MariaDB 11, an index of GTIDs for each (binlog.000001.idx)
-    wanted = sorted(n for n in listed if re.fullmatch(r"binlog\.\d+", n) and n >= first)
-    if not wanted:
-        raise CheckFailed("the log", f"{first} is gone")
-    copies = []
-    for number, name in enumerate(wanted, 1):
-        copy = data / f"{RELAY}.{number:06d}"
-        process.run(*process.as_root("cp", log / name, copy))
-        copies.append(copy)
-    process.run(*process.as_root("chown", str(os.geteuid()), *copies))
-    process.run(*process.as_root("chmod", "a+x", data))
-    return copies
-
-
-def hand_over(copies: list[Path], data: Path) -> None:
-    """Give the relay logs to the server's user, with the index that it reads."""
-    index = data / f"{RELAY}.index"
-    text = "".join(f"{DATA}/{copy.name}\n" for copy in copies)
-    process.run(*process.as_root("tee", index), stdin=text)
-    process.run(*process.as_root("chown", f"{UID}:{UID}", index, *copies))
-    process.run(*process.as_root("chmod", "0700", data))
-
-
 MARIADB_REPLAYS = {
     "relay_log": f"{DATA}/{RELAY}",
     "relay_log_index": f"{DATA}/{RELAY}.index",
     "skip_slave_start": "ON",
     # the events are this server's own
     "replicate_same_server_id": "ON",
+    # what the log holds has been done by events already; done again it would be there twice
+    "event_scheduler": "DISABLED",
 }
 
 
-def apply(session: Session, start: int, file: Path, position: int) -> None:
-    """Let the SQL thread apply the relay logs up to ``position`` in ``file``. Raises: GaveUp with its own words."""
+@dataclass(frozen=True)
+class MariadbReplay:
+    """Binary logs by name, the position in the first where it begins and in the last where it stops."""
+
+    files: tuple[str, ...]
+    start: int
+    stop: int
+    transactions: int
+    reached: datetime | None
+
+
+@dataclass(frozen=True)
+class PostgresqlReplay:
+    """The commit up to which it goes (empty: the snapshot itself is what is wanted)."""
+
+    lsn: str
+    commits: int
+    reached: datetime | None
+
+
+Replay = MariadbReplay | PostgresqlReplay
+
+
+def survey(found: Instance, backup: Backup, time: datetime, *, ended: bool) -> Replay:
+    """What a replay from ``backup`` to ``time`` takes; ``ended``: the server was stopped in order. Changes nothing.
+
+    Raises: Refused (the log has a gap), CheckFailed (what was planted there).
+    """
+    if found.engine.name == "mariadb":
+        return _survey_mariadb(found, backup, time, ended=ended)
+    return _survey_postgresql(found, backup, time)
+
+
+def _survey_mariadb(found: Instance, backup: Backup, time: datetime, *, ended: bool) -> MariadbReplay:
+    told: dict[str, Any] = found.beneath(
+        "survey",
+        log=found.log(backup.log).name,
+        wanted={
+            "start": dict(backup.position),
+            "until": time.timestamp(),
+            "made": backup.moment.timestamp(),
+            "now": datetime.now(UTC).timestamp(),
+            "ended": ended,
+        },
+    )
+    reached = datetime.fromtimestamp(told["reached"], UTC) if told["reached"] is not None else None
+    if told["gap"]:
+        raise _refusal(found, backup, told["gap"], reached)
+    files = told["files"][: told["files"].index(told["stop_file"]) + 1]
+    start = int(backup.position["position"])
+    return MariadbReplay(tuple(files), start, int(told["stop_position"]), told["transactions"], reached)
+
+
+def _survey_postgresql(found: Instance, backup: Backup, time: datetime) -> PostgresqlReplay:
+    lsn, log = str(backup.position["lsn"]), found.log(backup.log).name
+    try:
+        names = wal.segments(found.beneath("segments", folder=log), lsn)
+        script = 'exec pg_waldump --rmgr=Transaction --path="/srv/$1" --start="$2" "$3" "$4" 2>&1 || :'
+        said = found.try_out(["sh", "-c", script, "sh", log, lsn, names[0], names[-1]])
+        target = wal.target(said, names[-1], lsn, time)
+    except wal.Gap as gap:
+        raise _refusal(found, backup, gap.why, gap.reached) from gap
+    return PostgresqlReplay(target.lsn, target.commits, target.reached)
+
+
+def _refusal(found: Instance, backup: Backup, why: str, reached: datetime | None) -> Refused:
+    name = found.record.name
+    again = f"./inv dbod restore --instance={name} --backup={backup.id}"
+    if reached is None:
+        remedy = f"Backup {backup.id} itself can be restored: {again}"
+    else:
+        remedy = f"It reaches {reached:%Y-%m-%dT%H:%M:%SZ}: {again} --time={reached:%Y-%m-%dT%H:%M:%SZ}"
+    return Refused(f"The log of {name} does not go on from backup {backup.id} to that time: {why}.", remedy)
+
+
+def hand_over(found: Instance, backup: Backup, replay: MariadbReplay) -> str:
+    """Put the binary logs into the data as relay logs with the index that the server reads; the last one's name."""
+    data, log = found.data.name, found.log(backup.log).name
+    copies = [f"{RELAY}.{number:06d}" for number in range(1, len(replay.files) + 1)]
+    pairs = [(f"{log}/{name}", f"{data}/{copy}") for name, copy in zip(replay.files, copies, strict=True)]
+    found.beneath("copy", pairs=pairs)
+    found.beneath("write", path=f"{data}/{RELAY}.index", text="".join(f"{DATA}/{copy}\n" for copy in copies))
+    return copies[-1]
+
+
+def apply(session: Session, start: int, file: str, position: int) -> None:
+    """Let the SQL thread apply the relay logs up to ``position`` in ``file``.
+
+    Raises: DatabaseFailed, if it stops with an error or anywhere else; TimedOut.
+    """
     session.execute(
         "CHANGE MASTER TO MASTER_HOST = 'nowhere', MASTER_USER = 'nobody', MASTER_USE_GTID = no, "
         f"RELAY_LOG_FILE = '{RELAY}.000001', RELAY_LOG_POS = {start}"
     )
-    session.execute(f"START SLAVE SQL_THREAD UNTIL RELAY_LOG_FILE = '{file.name}', RELAY_LOG_POS = {position}")
+    session.execute(f"START SLAVE SQL_THREAD UNTIL RELAY_LOG_FILE = '{file}', RELAY_LOG_POS = {position}")
     names = ("Slave_SQL_Running", "Last_SQL_Error", "Relay_Log_File", "Relay_Log_Pos")
 
     def seen() -> dict[str, str]:
@@ -106,30 +139,45 @@ def apply(session: Session, start: int, file: Path, position: int) -> None:
         every=0.1,
         describe=lambda: str(seen()),
     )
-    if said := seen()["Last_SQL_Error"]:
+    ended = seen()
+    if said := ended["Last_SQL_Error"]:
         raise DatabaseFailed("the replay", str(said))
+    if (ended["Relay_Log_File"], int(ended["Relay_Log_Pos"])) < (file, position):
+        where = f"{ended['Relay_Log_File']}:{ended['Relay_Log_Pos']}"
+        raise DatabaseFailed("the replay", f"it ended at {where}, before {file}:{position}")
     session.execute("RESET SLAVE ALL")
 
 
-def save_wal(data: Path, log: Path) -> None:
-    """Put the segments that were not archived yet beside those that were, from a stopped server's folder."""
-    script = 'cd "$1" && for f in ????????????????????????; do [ -f "$2/$f" ] || cp -p "$f" "$2/$f"; done'
-    process.run(*process.as_root("sh", "-c", script, "sh", data / "pg_wal", log))
+def memory_tables(session: Session) -> list[str]:
+    """Tables whose rows no snapshot holds, as ``schema.table``: those of the engine MEMORY."""
+    rows = session.execute("SELECT table_schema, table_name FROM information_schema.tables WHERE engine = 'MEMORY' "
+                           "AND table_schema NOT IN ('information_schema', 'performance_schema')")  # fmt: skip
+    return [f"{schema}.{table}" for schema, table in rows]
 
 
-def forget_wal(log: Path, first: str) -> None:
-    """Remove archived segments before ``first`` (a name without its timeline); histories stay."""
-    listed = process.run(*process.as_root("ls", log)).stdout.split()
-    gone = [name for name in listed if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first]
-    process.run(*process.as_root("rm", "-f", *(log / name for name in gone)))
+def invalid_databases(session: Session) -> list[str]:
+    """Databases that PostgreSQL marks as half dropped."""
+    return [str(row[0]) for row in session.execute("SELECT datname FROM pg_database WHERE datconnlimit = -2")]
 
 
-def recovery(time: datetime) -> dict[str, str]:
-    """PostgreSQL's settings for a recovery up to and with ``time``."""
+def forget_wal(found: Instance, first: str) -> None:
+    """Remove archived segments of the present log before ``first`` (a name without its timeline); histories stay."""
+    log = found.log(found.record.log).name
+    for name in found.beneath("names", folder=log):
+        if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first:
+            found.beneath("remove", folder=log, pattern=name)
+
+
+def recovery(lsn: str) -> dict[str, str]:
+    """PostgreSQL's settings for a recovery up to and with the commit at ``lsn``."""
     return {
-        "restore_command": f"cp {LOG}-replayed/%f %p",
-        "recovery_target_time": time.isoformat(sep=" "),
+        # a file that should be there and is not ends the recovery (above 125), instead of counting as the log's end
+        "restore_command": f"[ -e {LOG}-replayed/%f ] || exit 1; cp {LOG}-replayed/%f %p || exit 126",
+        "recovery_target_lsn": lsn,
+        "recovery_target_inclusive": "on",
         "recovery_target_action": "promote",
         # only the history that the backup is of
         "recovery_target_timeline": "current",
+        # without readers the settings of the server that wrote the log need not be matched
+        "hot_standby": "off",
     }

@@ -12,9 +12,9 @@ from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 from packaging.version import Version
 
-from lab.containers import client
+from lab.containers import client, ownership
 from lab.core.errors import CommandFailed, DockerUnusable, PortTaken, Refused
-from lab.core.home import LABEL
+from lab.core.home import LABEL, OWNER
 
 STOP_SECONDS = 60
 ANSWER_SECONDS = 120.0
@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Server:
-    """What a container is made of; ``memory`` in MiB, ``port`` on 127.0.0.1."""
+    """What a container is made of; ``memory`` in MiB, ``port`` on 127.0.0.1 (0: none)."""
 
     image: str
     argv: tuple[str, ...]
@@ -44,12 +44,13 @@ def numbered(tags: Iterable[str]) -> list[str]:
 class Servers:
     """The containers of the host ``name``. Raises: DockerUnusable, CommandFailed, TimedOut."""
 
-    def __init__(self, name: str) -> None:
-        self._label = {LABEL: name}
+    def __init__(self, name: str, owner: str) -> None:
+        self._label = {LABEL: name, OWNER: owner}
         self._prefix = f"{LABEL}-{name}"
 
     def create(self, name: str, server: Server) -> None:
         """Make the container, not started; one of that name is replaced. Raises: DockerUnusable (no image)."""
+        ownership.check(self._label[LABEL], self._label[OWNER])
         self.remove(name)
         with client.connect(ANSWER_SECONDS) as daemon:
             try:
@@ -59,7 +60,9 @@ class Servers:
                     name=self._container(name),
                     environment=server.environment,
                     labels=self._label,
-                    ports={f"{server.inner_port}/tcp": ("127.0.0.1", server.port)},
+                    ports={f"{server.inner_port}/tcp": ("127.0.0.1", server.port)} if server.port else {},
+                    cap_drop=["ALL"],
+                    security_opt=["no-new-privileges"],
                     volumes={str(server.folder): {"bind": HOME, "mode": "rw"}},
                     mem_limit=server.memory * MIB,
                     memswap_limit=server.memory * MIB,
@@ -135,8 +138,14 @@ class Servers:
         with self._found(name) as container:
             return bytes(container.logs(tail=lines)).decode(errors="replace")
 
-    def try_out(self, server: Server, argv: list[str]) -> tuple[int, str]:
-        """Run ``argv`` in a throw-away container over the same folder, read-only; exit code and standard error."""
+    def address(self, name: str) -> str:
+        """The running container's own address, on Docker's bridge."""
+        with self._found(name) as container:
+            networks = container.attrs["NetworkSettings"]["Networks"]
+            return str(next(iter(networks.values()))["IPAddress"])
+
+    def try_out(self, server: Server, argv: list[str]) -> tuple[int, str, str]:
+        """Run ``argv`` in a throw-away container over the same folder, read-only; exit code, errors, output."""
         with client.connect(ANSWER_SECONDS) as daemon:
             container = daemon.containers.create(
                 server.image,
@@ -144,12 +153,15 @@ class Servers:
                 environment=server.environment,
                 labels=self._label,
                 network_mode="none",
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
                 volumes={str(server.folder): {"bind": HOME, "mode": "ro"}},
             )
             try:
                 container.start()
                 code = int(container.wait()["StatusCode"])
-                return code, bytes(container.logs(stdout=False)).decode(errors="replace")
+                said, printed = (bytes(container.logs(stdout=out, stderr=not out)) for out in (False, True))
+                return code, said.decode(errors="replace"), printed.decode(errors="replace")
             finally:
                 container.remove(force=True, v=True)
 

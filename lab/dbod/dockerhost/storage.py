@@ -36,6 +36,11 @@ class Store:
         """Whether a snapshot is of one moment even while the server writes."""
         return self.kind == BTRFS
 
+    @property
+    def backups(self) -> Path:
+        """Where backups are: a name that no instance can have."""
+        return self.path / ".backups"
+
     def create(self, volume: Path, owner: int) -> None:
         """An empty volume that user ``owner`` may write."""
         if self.kind == BTRFS:
@@ -86,7 +91,16 @@ def open_store(home: Home, note: Note, install: bool = True) -> Store:
             known = COPY
         home.state["store"] = known
         note(f"data lie on: {HOW[known]}")
-    return Store(path, known)
+    store = Store(path, known)
+    _move_backups(store)
+    return store
+
+
+def _move_backups(store: Store) -> None:
+    """Until version 0.1 they lay where an instance named ``backups`` has its own folder."""
+    before = store.path / "backups"
+    if before.is_dir() and not store.backups.exists() and not (before / "data").exists():
+        before.rename(store.backups)
 
 
 def release(home: Home) -> None:

@@ -137,6 +137,7 @@ def test_error_texts() -> None:
         errors.Unsupported("That does not go together.", "This does."),
         errors.NoSuchLab("x", ["a", "b"]),
         errors.NoSuchLab("x", []),
+        errors.OtherOwner("lab", "network trove-lab-lab"),
         errors.NotUp("Lab 'x' has no machine yet.", "./inv up --name=x makes it."),
         errors.StateBroken(Path("s.json"), "line 1", "lab"),
         errors.LabBusy("lab", "process 7"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from lab.core.progress import People
 from lab.core.raw_rows import Rows, finished, read
 from lab.dbod import command, contract, jobs
 from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request
-from lab.dbod.dockerhost import engines, recovery, replay, servers
+from lab.dbod.dockerhost import engines, recovery, servers
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.dockerhost.records import Backup, Record, Records
 from lab.dbod.evaluation import evaluate, scenarios, trial
@@ -156,64 +155,6 @@ def test_warnings_of_other_settings_are_no_refusal() -> None:
     assert engines.MARIADB.refusal(0, said, {"max_connections": "5"}) is None
 
 
-# --- where a replay stops ----------------------------------------------------------------------------------
-
-T = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-GTID, QUERY, XID, ROTATE, STOP, FORMAT = 162, 2, 16, 4, 3, 15
-
-
-def binlog(path: Path, *events: tuple[int, int]) -> list[int]:
-    """Write events (type, seconds after T) of 40 bytes each; their positions."""
-    data, places = bytearray(replay.MAGIC), []
-    for kind, after in events:
-        places.append(len(data))
-        stamp = int(T.timestamp()) + after
-        data += replay.HEADER.pack(stamp, kind, 1, 40, len(data) + 40, 0) + bytes(40 - replay.HEADER.size)
-    path.write_bytes(data)
-    return places
-
-
-def test_a_transaction_that_ends_too_late_is_left_out_whole(tmp_path: Path) -> None:
-    log = tmp_path / "1"
-    events = [(FORMAT, -9), (GTID, -5), (QUERY, -5), (XID, -5), (GTID, -1), (QUERY, -1), (XID, 1), (STOP, 2)]
-    places = binlog(log, *events)
-    assert replay.stop_position([log], 4, T) == (0, places[4])
-    assert replay.stop_position([log], 4, T + timedelta(seconds=1)) == (0, log.stat().st_size)
-
-
-def test_a_stop_after_the_time_leaves_out_no_transaction(tmp_path: Path) -> None:
-    first, second = tmp_path / "1", tmp_path / "2"
-    binlog(first, (FORMAT, -9), (GTID, -5), (XID, -5), (ROTATE, 3))
-    places = binlog(second, (FORMAT, 3), (GTID, 4), (XID, 4))
-    assert replay.stop_position([first, second], 4, T) == (1, places[1])
-    assert replay.stop_position([first], 4, T) == (0, first.stat().st_size)
-
-
-def test_a_torn_end_is_not_read(tmp_path: Path) -> None:
-    log = tmp_path / "1"
-    places = binlog(log, (FORMAT, -9), (GTID, -5), (XID, -5))
-    log.write_bytes(log.read_bytes()[:-1])
-    assert replay.stop_position([log], 4, T) == (0, places[2])
-    log.write_bytes(b"nonsense")
-    with pytest.raises(errors.CheckFailed, match="no binary log"):
-        replay.stop_position([log], 4, T)
-
-
-def test_segments_before_the_oldest_backup_go_and_histories_stay(tmp_path: Path) -> None:
-    old, first, later = (f"00000001000000000000000{n}" for n in "567")
-    next_timeline = f"00000002{first[8:]}"
-    for name in (old, first, later, next_timeline, "00000002.history", f"{old}.partial"):
-        (tmp_path / name).touch()
-    replay.forget_wal(tmp_path, first[8:])
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {first, later, next_timeline, "00000002.history", f"{old}.partial"}
-
-
-def test_the_header_is_mariadbs() -> None:
-    assert replay.HEADER.size == 19
-    assert struct.calcsize("<IBIIIH") == 19
-
-
 # --- what may be restored ----------------------------------------------------------------------------------
 
 NOW = datetime.now(UTC)
@@ -239,13 +180,24 @@ RECORD = Record("x", "mariadb", "11.8", 3307, 256, "", "TEST", at(-9), backups=(
 def test_what_cannot_be_restored_is_refused(backup: Backup, hours: float | None, why: str) -> None:
     time = NOW + timedelta(hours=hours) if hours is not None else None
     with pytest.raises(errors.Refused, match=why):
-        recovery._allow(RECORD, backup, time)
+        recovery.allow(RECORD, backup, time)
 
 
 def test_what_can_be_restored_is_allowed() -> None:
-    recovery._allow(RECORD, BACKUP, None)
-    recovery._allow(RECORD, BACKUP, NOW - timedelta(hours=3))
-    recovery._allow(RECORD, replace(BACKUP, log=2), NOW - timedelta(hours=1))
+    recovery.allow(RECORD, BACKUP, None)
+    recovery.allow(RECORD, BACKUP, NOW - timedelta(hours=3))
+    recovery.allow(RECORD, replace(BACKUP, log=2), NOW - timedelta(hours=1))
+
+
+def test_the_newest_backup_from_which_a_time_can_be_reached_is_taken() -> None:
+    older = replace(BACKUP, id="b0", at=at(-7))
+    last = replace(BACKUP, id="b2", at=at(-1), log=2)
+    record = replace(RECORD, backups=(older, BACKUP, last))
+    assert recovery.newest(record, NOW - timedelta(hours=6)) == older
+    assert recovery.newest(record, NOW - timedelta(hours=3)) == BACKUP
+    assert recovery.newest(record, NOW - timedelta(minutes=30)) == last
+    with pytest.raises(errors.Refused, match="is before backup"):
+        recovery.newest(record, NOW - timedelta(hours=8))
 
 
 def test_records_are_there_after_a_restart(home: Home) -> None:
@@ -271,8 +223,8 @@ def test_a_port_of_another_instance_is_refused(home: Home) -> None:
     host = DockerHost(home, say)
     host.records.put(RECORD)
     with pytest.raises(errors.PortTaken):
-        host._port(3307, "y")
-    assert host._port(0, "y") != 3307
+        host._creation.port(3307, "y")
+    assert host._creation.port(0, "y") != 3307
 
 
 # --- the evaluation ----------------------------------------------------------------------------------------
