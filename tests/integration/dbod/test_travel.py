@@ -281,8 +281,8 @@ def test_what_is_not_there_is_not_destroyed(host: DockerHost) -> None:
 
 
 def shell(host: DockerHost, command: str) -> None:
-    """A command as PostgreSQL's administrator can run one."""
-    sql(host, POSTGRESQL, f"COPY (SELECT 1) TO PROGRAM '{command}'")
+    """A command as PostgreSQL's administrator can run one; it reads the row, or the server meets a closed pipe."""
+    sql(host, POSTGRESQL, f"COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; {command}'")
 
 
 def test_links_that_an_administrator_plants_lead_nowhere(host: DockerHost, tmp_path: Path) -> None:
