@@ -55,7 +55,8 @@ async def _lab_error(_: Request, error: Exception) -> JSONResponse:
     return refusal(status, error.id, error.cause, error.remedy)
 
 
-async def _denied(_: Request, __: Exception) -> JSONResponse:
+def denied() -> JSONResponse:
+    """To who has no token."""
     return refusal(
         401,
         "denied",
@@ -63,6 +64,10 @@ async def _denied(_: Request, __: Exception) -> JSONResponse:
         "Send it: Authorization: Bearer TOKEN",
         {"WWW-Authenticate": "Bearer"},
     )
+
+
+async def _denied(_: Request, __: Exception) -> JSONResponse:
+    return denied()
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -76,7 +81,7 @@ async def _plain(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     phrase = http.HTTPStatus(error.status_code).phrase
     return refusal(
-        error.status_code, phrase.lower().replace(" ", "-"), f"{phrase}.", "The API is described at /docs.",
+        error.status_code, phrase.lower().replace(" ", "-"), f"{phrase}.", "/openapi.json describes what is served.",
         dict(error.headers or {}),
     )  # fmt: skip
 

@@ -1,9 +1,11 @@
 """The application: DBOD's REST over a service, its OpenAPI, and the page."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Query, Response, status
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.core.errors import NoSuch
@@ -12,12 +14,15 @@ from lab.dbod.serve import answers, asked, page, shapes, told
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.book import ATTRIBUTE, FIELD
+from lab.dbod.serve.gate import Gate
 from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.records import records
 from lab.dbod.serve.service import Service
 from lab.dbod.serve.shapes import JobShape
 from lab.dbod.serve.words import ENGINES, Key, Name, Number
 
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.02, 0.4
+"""How often somebody who waits for a job looks at it: soon at first, as most jobs are short."""
 HOSTS = ["127.0.0.1", "localhost"]
 """Names under which we are asked; any other is a page that let its name point here."""
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for the job's end")]
@@ -40,6 +45,7 @@ def application(service: Service, token: str) -> FastAPI:
     for router in (_instances(service, door), _jobs(service, door), records(service, door)):
         app.include_router(router, prefix="/api/v1")
     app.include_router(page.router(door))
+    app.add_middleware(Gate, door=door)
     return app
 
 
@@ -66,7 +72,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
         return shapes.Response(response=told.instance(service.fact(name)))
 
     @made.post("/instance/{name}", status_code=202, responses=ACCEPTED)
-    def create(
+    async def create(
         name: Name, body: asked.Creation, who: asker, response: Response, wait: Wait = 0,
         idempotency_key: IdempotencyKey = None,
     ) -> shapes.Response[JobShape]:  # fmt: skip
@@ -75,11 +81,9 @@ def _instances(service: Service, door: Door) -> APIRouter:
             Operation.CREATE, name, engine=ENGINES[body.db_type], memory=body.memory, port=body.port or 0,
             owner=body.username, category=body.class_, version=body.version,
         )  # fmt: skip
-        new = name not in service.known.names()
-        job = service.ask(request, who, idempotency_key)
         fields = body.model_dump(include={"description", "e_group", "project", "expiry_date"}, mode="json")
-        service.book.write(name, FIELD, {key: value for key, value in fields.items() if value and new}, who)
-        return _told(service, job, wait, response)
+        job = await run_in_threadpool(_create, service, request, fields, who, idempotency_key)
+        return await _told(service, job, wait, response)
 
     @made.put("/instance/{name}")
     def change(name: Name, body: asked.Change, who: asker) -> shapes.Response[shapes.Instance]:
@@ -89,11 +93,12 @@ def _instances(service: Service, door: Door) -> APIRouter:
         return shapes.Response(response=told.instance(service.fact(name)))
 
     @made.delete("/instance/{name}", status_code=202, responses=ACCEPTED)
-    def destroy(
+    async def destroy(
         name: Name, who: asker, response: Response, wait: Wait = 0, idempotency_key: IdempotencyKey = None
     ) -> shapes.Response[JobShape]:
         """Ask for the end of an instance, with its data and backups."""
-        return _told(service, service.ask(Request(Operation.DESTROY, name), who, idempotency_key), wait, response)
+        job = await run_in_threadpool(service.ask, Request(Operation.DESTROY, name), who, idempotency_key)
+        return await _told(service, job, wait, response)
 
     @made.get("/instance/{name}/attribute", dependencies=[Depends(door.asker)])
     def attributes(name: Name) -> shapes.Response[dict[str, str]]:
@@ -158,36 +163,58 @@ def _jobs(service: Service, door: Door) -> APIRouter:
         return shapes.Response(response=[told.job(one, []) for one in found])
 
     @made.get("/job/{number}", dependencies=[Depends(door.asker)])
-    def job(number: Number, wait: Wait = 0) -> shapes.Response[JobShape]:
+    async def job(number: Number, wait: Wait = 0) -> shapes.Response[JobShape]:
         """One job with its log."""
-        found = service.workers.wait(number, wait) if wait else service.queue.get(number)
-        return shapes.Response(response=told.job(found, service.queue.log(number)))
+        found = await _ended(service, await run_in_threadpool(service.queue.get, number), wait)
+        return shapes.Response(response=told.job(found, await run_in_threadpool(service.queue.log, number)))
 
     return made
 
 
-def _ask(service: Service, door: Door, kind: asked.Asked) -> Callable[..., shapes.Response[JobShape]]:
+def _ask(service: Service, door: Door, kind: asked.Asked) -> Callable[..., Awaitable[shapes.Response[JobShape]]]:
     """The route's function: its body is the job's own arguments."""
     arguments: Any = kind.arguments if kind.needs else kind.arguments | None
     given: Any = Body() if kind.needs else Body(None)
 
-    def ask(
+    async def ask(
         instance: Name, who: Annotated[str, Depends(door.asker)], response: Response, body: arguments = given,
         wait: Wait = 0, idempotency_key: IdempotencyKey = None,
     ) -> shapes.Response[JobShape]:  # fmt: skip
         values = body.model_dump(exclude_unset=True) if body else {}
         request = Request(kind.operation, instance, on=kind.on, **values)
-        return _told(service, service.ask(request, who, idempotency_key), wait, response)
+        job = await run_in_threadpool(service.ask, request, who, idempotency_key)
+        return await _told(service, job, wait, response)
 
     return ask
 
 
-def _told(service: Service, job: QueuedJob, wait: float, response: Response) -> shapes.Response[JobShape]:
-    if wait:
-        job = service.workers.wait(job.id, wait)
+def _create(
+    service: Service, request: Request, fields: dict[str, str | None], who: str, idempotency_key: str | None
+) -> QueuedJob:
+    """Ask for a new instance, and write down what the asker says of it."""
+    new = request.instance not in service.known.names()
+    job = service.ask(request, who, idempotency_key)
+    wanted = {key: value for key, value in fields.items() if value and new}
+    service.book.write(request.instance, FIELD, wanted, who)
+    return job
+
+
+async def _told(service: Service, job: QueuedJob, wait: float, response: Response) -> shapes.Response[JobShape]:
+    job = await _ended(service, job, wait)
     response.status_code = 200 if job.done else 202
     response.headers["Location"] = f"/api/v1/job/{job.id}"
-    return shapes.Response(response=told.job(job, service.queue.log(job.id)))
+    return shapes.Response(response=told.job(job, await run_in_threadpool(service.queue.log, job.id)))
+
+
+async def _ended(service: Service, job: QueuedJob, seconds: float) -> QueuedJob:
+    """The job when it has ended, or as it is after ``seconds``; who waits holds no thread."""
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + seconds, FIRST_LOOK_SECONDS
+    while not job.done and not service.workers.stopping and loop.time() < deadline:
+        await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
+        job = await run_in_threadpool(service.queue.get, job.id)
+        pause = min(2 * pause, LOOK_SECONDS)
+    return job
 
 
 def _metadata(service: Service, facts: dict[str, Any]) -> shapes.Metadata:

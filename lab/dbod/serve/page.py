@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
 
-from lab.dbod.serve.auth import COOKIE, Door
+from lab.dbod.serve.auth import Door
 
 FOLDER = Path(__file__).with_name("page")
 LONGEST = 1000
@@ -50,7 +50,7 @@ def router(door: Door) -> APIRouter:
         if not door.fits(given):
             return RedirectResponse("/?wrong", 303)
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(COOKIE, given, httponly=True, samesite="strict")
+        answer.set_cookie(door.cookie, door.begin(), httponly=True, samesite="strict")
         return answer
 
     return made

@@ -16,6 +16,7 @@ from lab.dbod import database
 from lab.dbod.providers import table
 from lab.dbod.serve import auth
 from lab.dbod.serve.app import application
+from lab.dbod.serve.connections import Bounded
 from lab.dbod.serve.service import SERVER, Service
 from lab.host import packages
 
@@ -89,6 +90,8 @@ def server(service: Service, token: str) -> uvicorn.Server:
         access_log=False,
         lifespan="off",
         server_header=False,
+        http=Bounded,
+        h11_max_incomplete_event_size=16 * 1024,
         timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
     )
     return uvicorn.Server(config)

@@ -69,12 +69,10 @@ class Workers:
             self._news += 1
             self._changed.notify_all()
 
-    def wait(self, job: int, seconds: float) -> QueuedJob:
-        """The job when it has ended, or as it is after ``seconds``."""
-        found = self._queue.get(job)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._ended(job), seconds)
-        return self._queue.get(found.id)
+    @property
+    def stopping(self) -> bool:
+        """Whether no further job is begun."""
+        return self._stopping
 
     def run_one(self) -> bool:
         """Run the next job that may run; whether there was one."""
@@ -101,9 +99,6 @@ class Workers:
             with contextlib.suppress(LabError):
                 self._queue.give_back(job.id, f"how it went could not be written: {trouble.cause} It runs again.")
                 return
-
-    def _ended(self, job: int) -> bool:
-        return self._queue.get(job).done
 
     def _work(self) -> None:
         while not self._stopping:

@@ -110,7 +110,8 @@ def test_many_workers_never_run_two_jobs_of_one_instance_together(tmp_path: Path
     service.workers._provider = Busy(tmp_path)
     asked = [service.queue.accept(Request(Op.START, f"i{n % 4}"), "t") for n in range(80)]
     service.workers.start()
-    done = [service.workers.wait(job.id, 20) for job in asked]
+    waits.until("the jobs' end", lambda: all(service.queue.get(job.id).done for job in asked), seconds=20, every=0.05)
+    done = [service.queue.get(job.id) for job in asked]
     service.workers.stop(5)
     waits.cancelled.clear()
     assert {job.state for job in done} == {JobState.FINISHED_OK}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 import schemathesis
@@ -28,7 +32,7 @@ from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers import table
-from lab.dbod.serve import auth, server
+from lab.dbod.serve import auth, connections, server
 from lab.dbod.serve.queue import JobState, Queue
 from lab.dbod.serve.service import Service
 from tests.unit.dbod.serve import tinyserve
@@ -306,7 +310,9 @@ def test_a_browser_logs_in_and_other_sites_pages_cannot_use_that(ask: Asker) -> 
 def test_the_page_is_for_who_logged_in_and_asks_nobody_else(ask: Asker) -> None:
     stranger = requests.get(ask.address, timeout=10)
     assert 'name="token"' in stranger.text
-    known = requests.get(ask.address, cookies={"dbod": tinyserve.TOKEN}, timeout=10)
+    browser = requests.Session()
+    browser.post(f"{ask.address}/login", data={"token": tinyserve.TOKEN}, timeout=10)
+    known = browser.get(ask.address, timeout=10)
     assert 'id="instances"' in known.text
     assert "default-src 'none'" in known.headers["content-security-policy"]
     for name in re.findall(r'(?:src|href)="([a-z.]+)"', known.text):
@@ -314,6 +320,86 @@ def test_the_page_is_for_who_logged_in_and_asks_nobody_else(ask: Asker) -> None:
         assert part.ok, name
         # SVG's name of itself is no address that is asked
         assert "://" not in part.text.replace("http://www.w3.org/2000/svg", ""), name
+
+
+def test_a_session_is_not_the_token_and_is_good_at_its_server_only(ask: Asker) -> None:
+    browser = requests.Session()
+    browser.post(f"{ask.address}/login", data={"token": tinyserve.TOKEN}, timeout=10)
+    ((name, value),) = browser.cookies.get_dict().items()
+    assert value != tinyserve.TOKEN
+    url = f"{ask.address}/api/v1/instance"
+    assert requests.get(url, headers={"Authorization": f"Bearer {value}"}, timeout=10).status_code == 401
+    assert requests.get(url, cookies={name: tinyserve.TOKEN}, timeout=10).status_code == 401
+    assert requests.get(url, cookies={"dbod": value}, timeout=10).status_code == 401
+    assert requests.get(url, cookies={name: value}, timeout=10).status_code == 200
+
+
+def test_a_token_that_somebody_shortened_opens_nothing(tmp_path: Path) -> None:
+    home = Home("x", tmp_path)
+    home.make()
+    _, path = auth.token(home)
+    path.write_text("\n")
+    with pytest.raises(errors.BadFile, match="0 characters"):
+        auth.token(home)
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds, in which the server runs."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def test_who_has_no_token_is_answered_before_the_body(ask: Asker) -> None:
+    before = resident()
+    host, port = ask.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        head = "POST /api/v1/rundeck/job/BACKUP/o HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1073741824\r\n\r\n"
+        wire.sendall(head.encode())
+        assert b" 401 " in wire.recv(4096)  # and no byte of the gigabyte was sent
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=10) as wire:
+        wire.sendall(head.encode())
+        for _ in range(200):
+            wire.sendall(bytes(1 << 20))
+    assert resident() - before < 64 << 20
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_has_a_limit_with_the_token_too(ask: Asker, chunked: bool) -> None:
+    body = bytes(3 << 20)
+    data = (body[at : at + 65536] for at in range(0, len(body), 65536)) if chunked else body
+    try:
+        told = requests.post(f"{ask.address}/api/v1/rundeck/job/BACKUP/orders", data=data, timeout=10,
+                             headers={"Authorization": f"Bearer {tinyserve.TOKEN}"})  # fmt: skip
+    except requests.ConnectionError:
+        return  # closed while we still sent: the answer was lost on the way
+    assert told.status_code == 413
+    assert "nothing was changed" in told.json()["error"]["remedy"]
+
+
+def test_half_requests_a_flood_and_waiting_askers_keep_nobody_out(ask: Asker) -> None:
+    """Slow-loris: heads that never end, as many as the server takes; and 45 who wait for jobs."""
+    host, port = ask.address.removeprefix("http://").split(":")
+    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(connections.MOST + 50)]
+    for wire in slow:
+        with contextlib.suppress(OSError):
+            wire.sendall(b"GET /api/v1/instance HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
+    number = ask("POST", "/rundeck/job/BACKUP/orders").json()["response"]["id"]
+    with ThreadPoolExecutor(45) as pool:
+        waiting = [pool.submit(ask, "GET", f"/job/{number}?wait=3") for _ in range(45)]
+        for _ in range(5):
+            began = time.monotonic()
+            assert ask("GET", "/instance").status_code == 200
+            assert requests.get(ask.address, timeout=10).ok
+            assert time.monotonic() - began < 2
+        assert all(one.result().status_code == 200 for one in waiting)
+    for wire in slow:
+        wire.close()
+
+
+def test_an_address_that_is_not_there_says_where_it_is_written(ask: Asker) -> None:
+    told = ask("GET", "/nothing")
+    assert told.status_code == 404
+    assert "/openapi.json" in told.json()["error"]["remedy"]
+    assert requests.get(f"{ask.address}/openapi.json", timeout=10).ok
 
 
 def test_the_token_is_the_owners_alone(tmp_path: Path) -> None:
