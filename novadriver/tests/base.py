@@ -61,8 +61,14 @@ def docker_save(path, tags=("tenant/app:1",)):
     with tarfile.open(path, "w") as archive:
         for name, content in (
             ("blobs/sha256/aa", b"config"),
+            ("blobs/sha256/bb", b"layer"),
             ("index.json", json.dumps({"manifests": [{"digest": "x", "annotations": {"name": tags[0]}}]}).encode()),
-            ("manifest.json", json.dumps([{"Config": "blobs/sha256/aa", "RepoTags": list(tags)}]).encode()),
+            (
+                "manifest.json",
+                json.dumps(
+                    [{"Config": "blobs/sha256/aa", "RepoTags": list(tags), "Layers": ["blobs/sha256/bb"]}]
+                ).encode(),
+            ),
         ):
             add(archive, name, content)
 

@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import re
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -148,8 +149,13 @@ def listed(daemon, query, body):
 
 
 def load(daemon, query, body):
+    """As the daemon reads an archive: of two members the later counts, of two keys too, in any case of letters."""
+    daemon.loaded = body.read() if hasattr(body, "read") else b"".join(body)
+    with tarfile.open(fileobj=io.BytesIO(daemon.loaded)) as archive:
+        text = archive.extractfile("manifest.json").read()
+    (manifest,) = json.loads(text, object_pairs_hook=lambda pairs: {key.lower(): value for key, value in pairs})
     image = copy.deepcopy(RECORDED["image"])
-    image["RepoTags"] = []
+    image["RepoTags"] = list(manifest.get("repotags") or [])
     daemon.images[image["Id"]] = image
     return 200, {"stream": f"Loaded image ID: {image['Id']}\n"}
 

@@ -1,7 +1,8 @@
 """The driver's own rules, on a daemon that answers as the recorded one does."""
 
-import json
+import io
 import os
+import shutil
 import tarfile
 from unittest import mock
 
@@ -13,7 +14,7 @@ from nova.compute import power_state
 from nova.network import model
 from nova.tests.unit import fake_instance
 from nova.virt import fake
-from nova.virt.docker import containers, disks, errors, host, images
+from nova.virt.docker import containers, disks, errors, host
 from nova.virt.docker.driver import DockerDriver
 from oslo_utils import units
 
@@ -376,39 +377,58 @@ class ImageTestCase(DriverTestCase):
             self.daemon.requests_to("/containers/create")["Image"],
         )
 
-    def test_archives_own_names_are_dropped(self):
+    def upload(self, *content, config="c", layers='["l"]'):
+        """Spawn from an archive of these members, (name, bytes) or TarInfo; none of them: a usual one."""
         path = os.path.join(self.path, "image.tar")
-        base.docker_save(path, tags=("debian:13", "nova-glance/other:1"))
-        images._drop_names(path)
-        with tarfile.open(path) as archive:
-            self.assertEqual([], json.load(archive.extractfile("manifest.json"))[0]["RepoTags"])
-            self.assertNotIn("annotations", json.load(archive.extractfile("index.json"))["manifests"][0])
+        manifest = f'[{{"Config": "{config}", "RepoTags": ["debian:13"], "Layers": {layers}}}]'.encode()
+        with tarfile.open(path, "w") as archive:
+            for member in (("c", b"{}"), ("l", b"layer"), *(content or [("manifest.json", manifest)])):
+                if isinstance(member, tuple):
+                    base.add(archive, *member)
+                else:
+                    archive.addfile(member)
+        with mock.patch("nova.virt.images.fetch", lambda context, image_id, to: shutil.copy(path, to)):
+            self.spawn()
+
+    def refused(self, words, *content, **more):
+        with self.assertRaisesRegex(exception.ImageUnacceptable, words):
+            self.upload(*content, **more)
+        self.nothing_left()
+        self.assertEqual([], os.listdir(os.path.join(self.path, "_base")))
+        self.assertEqual({}, self.daemon.images)
+
+    def test_no_archive_names_an_image(self):
+        self.upload(("repositories", b'{"debian": {"13": "l"}}'), *self.MANIFEST)
+        (image,) = self.daemon.images.values()
+        self.assertEqual(["nova-glance/99999999-0000-0000-0000-000000000000:0123456789ab"], image["RepoTags"])
+        with tarfile.open(fileobj=io.BytesIO(self.daemon.loaded)) as archive:
+            self.assertEqual(["manifest.json", "config.json", "layer-1.tar"], archive.getnames())
+            self.assertEqual(b"layer", archive.extractfile("layer-1.tar").read())
+
+    MANIFEST = (
+        ("index.json", b'{"manifests": [{"annotations": {"io.containerd.image.name": "debian:13"}}]}'),
+        ("oci-layout", b'{"imageLayoutVersion": "1.0.0"}'),
+        ("manifest.json", b'[{"Config": "c", "RepoTags": [], "repotags": ["debian:13"], "Layers": ["l"]}]'),
+    )
+
+    def test_archives_that_are_refused_with_a_sentence(self):
+        usual = ("manifest.json", b'[{"Config": "c", "Layers": ["l"]}]')
+        folder = tarfile.TarInfo("manifest.json")
+        folder.type = tarfile.DIRTYPE
+        for words, content in (
+            ("two members of one name", [usual, usual]),
+            ("no manifest.json that is a file", [folder]),
+            ("cannot be read", [("manifest.json", b"[" * 100000)]),
+            ("larger than 1048576 bytes", [("manifest.json", usual[1] + b" " * 2**20)]),
+            ("exactly one image", [("manifest.json", b"[{}, {}]")]),
+        ):
+            self.refused(words, *content)
 
     def test_root_file_system(self):
-        self.assertFalse(images.is_archive("i", self.write(usr__bin__sh=b"", etc__passwd=b"")))
-
-    def test_what_is_no_image(self):
-        big = self.write(**{"blobs__x": b"x" * 100000, "manifest.json": b"[{}]"})
-        with open(big, "r+b") as file:
-            file.truncate(5000)
-        self.check_unacceptable(big, "read to its end")
-        qcow2 = os.path.join(self.path, "q")
-        with open(qcow2, "wb") as file:
-            file.write(b"QFI\xfb" + bytes(4096))
-        self.check_unacceptable(qcow2, "not a tar archive")
-        self.check_unacceptable(self.write(readme=b"hello"), "neither a docker save archive")
-        self.check_unacceptable(self.write(**{"manifest.json": b"[{}, {}]"}), "exactly one image")
-        self.check_unacceptable(self.write(**{"manifest.json": b"{}"}), "exactly one image")
-
-    def check_unacceptable(self, path, words):
-        with self.assertRaisesRegex(exception.ImageUnacceptable, words):
-            images.is_archive("i", path)
-
-    def test_compressed_archive(self):
-        path = os.path.join(self.path, "image.tar.gz")
-        with tarfile.open(path, "w:gz") as archive:
-            base.add(archive, "manifest.json", b"[{}]")
-        self.check_unacceptable(path, "uncompressed")
+        path = self.write(usr__bin__sh=b"", etc__passwd=b"")
+        with mock.patch("nova.virt.images.fetch", lambda context, image_id, to: shutil.copy(path, to)):
+            self.spawn()
+        self.assertIn("/images/create", [path for _, path, _, _ in self.daemon.requests])
 
     def test_a_load_that_docker_gives_up(self):
         recorded = base.RECORDED["errors"]["loadbad"]

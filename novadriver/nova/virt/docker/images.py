@@ -1,16 +1,13 @@
 """Glance images in the Docker daemon: loaded once, named by Glance id and checksum, removed when unused."""
 
 import contextlib
-import io
-import json
 import os
-import tarfile
 import tempfile
 
 import docker.errors
 from nova import exception, objects
 from nova.virt import images as glance
-from nova.virt.docker import errors
+from nova.virt.docker import archives, errors
 from nova.virt.docker.conf import CONF
 from oslo_concurrency import lockutils
 from oslo_log import log as logging
@@ -59,84 +56,30 @@ def _fetch(client, context, image_id, reference):
     try:
         glance.fetch(context, image_id, path)
         with errors.translated():
-            if is_archive(image_id, path):
+            if _is_saved(path):
                 _load(client, path, reference)
             else:
                 repository, tag = reference.split(":")
                 client.api.import_image(src=path, repository=repository, tag=tag)
         client.images.get(reference)
-    except (errors.DockerError, docker.errors.ImageNotFound) as error:
+    except (archives.Refused, errors.DockerError, docker.errors.ImageNotFound) as error:
         raise exception.ImageUnacceptable(image_id=image_id, reason=str(error)) from error
     finally:
         os.unlink(path)
 
 
-def _load(client, path, reference):
-    _drop_names(path)
+def _is_saved(path):
     with open(path, "rb") as file:
-        loaded = client.images.load(file)
+        return archives.is_saved(file)
+
+
+def _load(client, path, reference):
+    """Load it without its own names: they would let one tenant's upload stand in for another image on this host."""
+    with open(path, "rb") as file:
+        loaded = client.images.load(archives.rebuilt(file))
     if not loaded:
         raise docker.errors.ImageLoadError("the archive holds no image")
     loaded[0].tag(*reference.split(":"))
-
-
-def _drop_names(path):
-    """Append a manifest without names: of two members with one name the later counts.
-
-    The archive's own names would let one tenant's upload stand in for another image on this host.
-    """
-    with tarfile.open(path, "r:") as archive:
-        manifest = [{**image, "RepoTags": []} for image in json.load(archive.extractfile("manifest.json"))]
-        index = json.load(archive.extractfile("index.json")) if "index.json" in archive.getnames() else {}
-    for image in index.get("manifests", []):
-        image.pop("annotations", None)
-    with tarfile.open(path, "a:") as archive:
-        _append(archive, "manifest.json", manifest)
-        if index:
-            _append(archive, "index.json", index)
-
-
-def _append(archive, member, content):
-    data = json.dumps(content).encode()
-    info = tarfile.TarInfo(member)
-    info.size = len(data)
-    archive.addfile(info, io.BytesIO(data))
-
-
-def is_archive(image_id, path):
-    """Whether it is a ``docker save`` archive (True) or a root file system tarball (False).
-
-    :raises ImageUnacceptable: anything else, a compressed archive, and one with other than one image
-    """
-    top = set()
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.name == "manifest.json":
-                    return _one_image(image_id, path, json.load(archive.extractfile(member)))
-                top.add(member.name.removeprefix("./").split("/")[0])
-                if {"bin", "etc", "usr"} & top and not {"blobs", "oci-layout"} & top:
-                    return False
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        raise exception.ImageUnacceptable(
-            image_id=image_id, reason=f"not a tar archive that can be read to its end: {error}"
-        ) from error
-    raise exception.ImageUnacceptable(
-        image_id=image_id,
-        reason="neither a docker save archive (manifest.json) nor a root file system (bin, etc, usr)",
-    )
-
-
-def _one_image(image_id, path, manifest):
-    if not isinstance(manifest, list) or len(manifest) != 1 or not isinstance(manifest[0], dict):
-        raise exception.ImageUnacceptable(image_id=image_id, reason="the archive must hold exactly one image")
-    try:
-        tarfile.open(path, "r:").close()
-    except tarfile.ReadError as error:
-        raise exception.ImageUnacceptable(
-            image_id=image_id, reason="a docker save archive must be uploaded uncompressed"
-        ) from error
-    return True
 
 
 def remove_unused(client):
