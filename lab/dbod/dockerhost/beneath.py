@@ -41,6 +41,12 @@ def _survey(log: str, wanted: dict[str, Any]) -> dict[str, Any]:
     return {**asdict(found), "gap": ""}
 
 
+def _made(log: str, name: str) -> int:
+    """When a binary log was begun (Unix seconds)."""
+    with _open(_folder(log) / name) as file:
+        return binlog.made(file)
+
+
 def _copy(pairs: list[tuple[str, str]]) -> None:
     """Copy plain files; what stands at the target is replaced, never written through."""
     for source, target in pairs:
@@ -95,6 +101,7 @@ def _save_wal(data: str, log: str) -> None:
 
 ACTIONS: dict[str, Callable[..., Any]] = {
     "survey": _survey,
+    "made": _made,
     "copy": _copy,
     "write": _write,
     "remove": _remove,

@@ -53,7 +53,8 @@ class Survey:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is looked for. ``start`` is a backup's place in the log: ``file``, ``position``, ``gtid``.
+    """What is looked for. ``start`` is a backup's place in the log: ``file``, ``position``, ``gtid``, and when the
+    file was ``made`` (Unix seconds; backups of earlier versions have no such thing).
 
     ``until``, ``made`` (the backup) and ``now`` are Unix seconds; ``ended``: the server was stopped in order, so that
     no file may have a torn end.
@@ -84,6 +85,14 @@ def survey(folder: Path, wanted: Wanted) -> Survey:
     return found
 
 
+def made(file: BinaryIO) -> int:
+    """When a log was begun (Unix seconds): the stamp of its first event. Raises: OSError (it is none)."""
+    head = file.read(len(MAGIC) + HEADER.size)
+    if len(head) < len(MAGIC) + HEADER.size or not head.startswith(MAGIC):
+        raise OSError("this is no binary log")
+    return int(HEADER.unpack_from(head, len(MAGIC))[0])
+
+
 class _Reader:
     """One file, read event by event into the survey."""
 
@@ -100,7 +109,7 @@ class _Reader:
         for at, (when, kind, server, size), body in self._events():
             if not self._begun and at >= self._begin:
                 self._enter(at)
-            if kind == FORMAT and self._first and when > self._wanted.made + CLOCK_SECONDS:
+            if kind == FORMAT and self._first and self._anew(when):
                 raise Gap(f"{self._path.name} was begun anew after the backup (RESET MASTER)", None)
             if kind == GTID_LIST:
                 self._list(body)
@@ -121,6 +130,12 @@ class _Reader:
             self._end_group()
         if not self._found.stop_file and self._last:
             self._found.stop_file, self._found.stop_position = self._path.name, end
+
+    def _anew(self, made: int) -> bool:
+        """Whether the first file is another one of the same name than the backup's."""
+        if "made" in self._wanted.start:
+            return made != int(self._wanted.start["made"])
+        return made > self._wanted.made + CLOCK_SECONDS
 
     def _enter(self, at: int) -> None:
         """At the backup's place: the log has just what the server had written then."""

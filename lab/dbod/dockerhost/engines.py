@@ -86,7 +86,29 @@ class Engine:
         """The first file of the log that a replay from ``position`` reads; PostgreSQL's without its timeline."""
         if self.name == "mariadb":
             return str(position["file"])
-        return str(session.execute("SELECT pg_walfile_name(%s)", position["lsn"])[0][0])[8:]
+        lsn = position.get("redo", position["lsn"])
+        return str(session.execute("SELECT pg_walfile_name(%s)", lsn)[0][0])[8:]
+
+    def databases(self, session: Session) -> list[str]:
+        """Those that need a session of their own to be looked into."""
+        if self.name == "mariadb":
+            return [self.database]
+        wanted = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
+        return [str(row[0]) for row in session.execute(wanted)]
+
+    def volatile(self, session: Session) -> list[str]:
+        """Tables of the session's database whose rows are neither in a snapshot nor in a log, as ``schema.table``."""
+        if self.name == "mariadb":
+            wanted = (
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE engine = 'MEMORY' "
+                "AND table_schema NOT IN ('information_schema', 'performance_schema') ORDER BY 1, 2"
+            )
+        else:
+            wanted = (
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                "WHERE c.relpersistence = 'u' AND c.relkind = 'r' ORDER BY 1, 2"
+            )
+        return [f"{schema}.{table}" for schema, table in session.execute(wanted)]
 
     def change_password(self, session: Session, password: str) -> None:
         """Another password for the administrator."""
@@ -116,7 +138,11 @@ class Engine:
         else:
             # an atomic snapshot is what a crash leaves: replay starts at this checkpoint, so it is short
             session.execute("CHECKPOINT")
-            yield {"lsn": str(session.execute("SELECT pg_current_wal_lsn()::text")[0][0])}
+            # two places: where a record begins, for who reads the log (the end of what is written may lie within one,
+            # or in a segment that is being filled up), and from where on commits may be missing in the snapshot
+            wanted = "SELECT redo_lsn::text, pg_current_wal_flush_lsn()::text FROM pg_control_checkpoint()"
+            redo, flushed = session.execute(wanted)[0]
+            yield {"redo": str(redo), "lsn": str(flushed)}
 
 
 MARIADB_FIXED = {

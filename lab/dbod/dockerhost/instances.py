@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -109,9 +110,12 @@ class Instance:
         )
 
     @contextlib.contextmanager
-    def session(self, *, seconds: float = ANSWER_SECONDS, password: str = "") -> Iterator[Session]:
+    def session(
+        self, *, seconds: float = ANSWER_SECONDS, password: str = "", database: str = ""
+    ) -> Iterator[Session]:
         """The administrator's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
         login, host, port = self.login(password), "127.0.0.1", self.record.port
+        login = replace(login, database=database or login.database)
         if self._closed:
             host, port = self.servers.address(self.record.name), self.engine.port
         with sql.connect(login, host, port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
@@ -190,6 +194,16 @@ class Instance:
                 f"{self.record.name} does not answer.", f"Start it: ./inv dbod start --instance={self.record.name}"
             )
 
+    def volatile(self) -> list[str]:
+        """Tables that no snapshot holds the rows of, nor any log: MEMORY's and UNLOGGED ones, as ``schema.table``."""
+        with self.session() as session:
+            found = self.engine.volatile(session)
+            others = [name for name in self.engine.databases(session) if name != self.engine.database]
+        for name in others:
+            with self.session(database=name) as session:
+                found += [f"{name}.{table}" for table in self.engine.volatile(session)]
+        return found
+
     def snapshot(self, target: Path) -> dict[str, object]:
         """Quiesce, snapshot the data to ``target``, release; where the log stands. Raises: DatabaseFailed."""
         try:
@@ -200,6 +214,9 @@ class Instance:
         except sql.ERRORS as error:
             self.store.remove(target)
             raise DatabaseFailed(self.record.name, str(error)) from error
+        if self.engine.name == "mariadb":
+            log = self.log(self.record.log).name
+            position["made"] = self.beneath("made", log=log, name=position["file"])
         return position
 
     def left(self) -> str:

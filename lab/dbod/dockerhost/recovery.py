@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from lab.dbod.dockerhost import replay
 from lab.dbod.dockerhost.instances import REPLAY_SECONDS, Instance
 from lab.dbod.dockerhost.records import Backup, Record, now
 from lab.dbod.dockerhost.replay import MariadbReplay, PostgresqlReplay, Replay
+from lab.engines import sql
 
 
 def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
@@ -47,7 +49,11 @@ def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) 
         found.stop()
         mend(found)
         found.start()
+        note("what was there before is put back")
         raise
+    with contextlib.suppress(*sql.ERRORS):  # the data are back, whatever a look at them meets
+        if empty := found.volatile():
+            note(f"warning: tables without a log (MEMORY, UNLOGGED) come back empty: {', '.join(empty)}")
     return replace(record, log=log, ends=(*record.ends, ended))
 
 
@@ -78,7 +84,7 @@ def allow(record: Record, backup: Backup, time: datetime | None) -> None:
     if time < backup.moment.replace(microsecond=0):
         raise Refused(
             f"The time {time:%Y-%m-%d %H:%M:%S} is before backup {backup.id} ({backup.at}).",
-            "Give a later time, or an earlier backup.",
+            f"The earliest that this backup reaches: --time={backup.moment:%Y-%m-%dT%H:%M:%SZ}",
         )
     if time > datetime.now(UTC):
         raise Refused(f"The time {time:%Y-%m-%d %H:%M:%S} UTC has not come yet.", "Give a time in the past.")
@@ -99,7 +105,11 @@ def newest(record: Record, time: datetime) -> Backup:
             refusals.append(refusal)
         else:
             return backup
-    raise refusals[0] if refusals else Refused(f"{record.name} has no backup.", "Make one with ./inv dbod backup.")
+    # before the first backup it is that one which tells the earliest time, else the newest tells why not
+    early = bool(refusals) and time < record.backups[0].moment
+    if not refusals:
+        raise Refused(f"{record.name} has no backup.", f"Make one: ./inv dbod backup --instance={record.name}")
+    raise refusals[-1 if early else 0]
 
 
 def _replay(found: Instance, backup: Backup, wanted: Replay, note: Note) -> None:
@@ -121,10 +131,15 @@ def _replay_mariadb(found: Instance, backup: Backup, wanted: MariadbReplay, note
     found.configure({}, replay.MARIADB_REPLAYS)
     found.start()
     with found.session() as session:
-        if empty := replay.memory_tables(session):
+        if empty := found.engine.volatile(session):
             session.execute(f"SET GLOBAL replicate_ignore_table = '{','.join(empty)}'")
-            note(f"warning: tables of the engine MEMORY come back empty: {', '.join(empty)}")
+        asleep = replay.sleeping_events(session)
         replay.apply(session, wanted.start, last, wanted.stop)
+        if events := [event for event in replay.sleeping_events(session) if event not in asleep]:
+            note(
+                f"warning: events that the log created or changed are switched off: {', '.join(events)}; "
+                "each is switched on by ALTER EVENT … ENABLE"
+            )
     found.stop()
     found.configure(found.record.settings)
     found.beneath("remove", folder=found.data.name, pattern=f"{replay.RELAY}.*")

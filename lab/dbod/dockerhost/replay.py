@@ -27,8 +27,9 @@ MARIADB_REPLAYS = {
     "skip_slave_start": "ON",
     # the events are this server's own
     "replicate_same_server_id": "ON",
-    # what the log holds has been done by events already; done again it would be there twice
-    "event_scheduler": "DISABLED",
+    # what the log holds has been done by events already; done again it would be there twice. With DISABLED the log's
+    # own CREATE EVENT would be an error
+    "event_scheduler": "OFF",
 }
 
 
@@ -87,10 +88,16 @@ def _survey_mariadb(found: Instance, backup: Backup, time: datetime, *, ended: b
 
 def _survey_postgresql(found: Instance, backup: Backup, time: datetime) -> PostgresqlReplay:
     lsn, log = str(backup.position["lsn"]), found.log(backup.log).name
+    redo = str(backup.position.get("redo", lsn))  # backups of earlier versions have the one place only
     try:
-        names = wal.segments(found.beneath("segments", folder=log), lsn)
-        script = 'exec pg_waldump --rmgr=Transaction --path="/srv/$1" --start="$2" "$3" "$4" 2>&1 || :'
-        said = found.try_out(["sh", "-c", script, "sh", log, lsn, names[0], names[-1]])
+        names = wal.segments(found.beneath("segments", folder=log), redo)
+        script = (
+            'pg_waldump --rmgr=Transaction --path="/srv/$1" --start="$2" "$3" "$4" 2>&1 || :\n'
+            'if [ "$5" ]; then exec pg_controldata "/srv/$5"; fi'
+        )
+        # a restore that was put back has a log that goes on elsewhere than the present data's
+        present = found.data.name if backup.log == found.record.log else ""
+        said = found.try_out(["sh", "-c", script, "sh", log, redo, names[0], names[-1], present])
         target = wal.target(said, names[-1], lsn, time)
     except wal.Gap as gap:
         raise _refusal(found, backup, gap.why, gap.reached) from gap
@@ -148,11 +155,13 @@ def apply(session: Session, start: int, file: str, position: int) -> None:
     session.execute("RESET SLAVE ALL")
 
 
-def memory_tables(session: Session) -> list[str]:
-    """Tables whose rows no snapshot holds, as ``schema.table``: those of the engine MEMORY."""
-    rows = session.execute("SELECT table_schema, table_name FROM information_schema.tables WHERE engine = 'MEMORY' "
-                           "AND table_schema NOT IN ('information_schema', 'performance_schema')")  # fmt: skip
-    return [f"{schema}.{table}" for schema, table in rows]
+def sleeping_events(session: Session) -> list[str]:
+    """Events that a replay has switched off, as ``schema.event``: those that the log created or changed.
+
+    The SQL thread marks each as a replica's, be it enabled or not, so that what its owner wanted cannot be read.
+    """
+    wanted = "SELECT event_schema, event_name FROM information_schema.events WHERE status = 'SLAVESIDE_DISABLED'"
+    return [f"{schema}.{event}" for schema, event in session.execute(f"{wanted} ORDER BY 1, 2")]
 
 
 def invalid_databases(session: Session) -> list[str]:

@@ -19,7 +19,14 @@ COMMIT = re.compile(
 )
 """A line of pg_waldump."""
 BROKEN = re.compile(r"error in WAL record at (?P<lsn>[0-9A-F]+/[0-9A-F]+)")
-"""Its last word, at the end of what was written, too."""
+"""Its last word, at the end of what was written, too; the place is that of the last record that it could read."""
+FAILED = re.compile(r"pg_waldump: error: (?!error in WAL record)(?P<why>.*)")
+"""It could not read on, or not even begin: nothing follows from what it did not show."""
+STOPPED = re.compile(
+    r"^Database cluster state: +shut down$.*^Latest checkpoint location: +(?P<lsn>[0-9A-F]+/[0-9A-F]+)$",
+    re.MULTILINE | re.DOTALL,
+)
+"""Of pg_controldata, for a server that was stopped in order: the last record of its log."""
 CONCURRENT = timedelta(seconds=1)
 """Commits that were under way together may lie in the log in another order than their times."""
 
@@ -68,7 +75,10 @@ def segments(names: Sequence[str], lsn: str) -> list[str]:
 
 
 def target(said: str, last: str, lsn: str, until: datetime) -> Target:
-    """The last commit by ``until`` in what pg_waldump ``said`` of the segments up to ``last``. Raises: Gap."""
+    """The last commit by ``until`` that is at ``lsn`` or later, in what was ``said`` of the segments up to ``last``.
+
+    It was pg_waldump that said it, and pg_controldata of the log's own data, if those are there. Raises: Gap.
+    """
     chosen, reached, count, late = "", None, 0, False
     for line in said.splitlines():
         if not (found := COMMIT.search(line)) or _place(found["lsn"]) < _place(lsn):
@@ -80,13 +90,23 @@ def target(said: str, last: str, lsn: str, until: datetime) -> Target:
             chosen, reached, count = found["lsn"], when, count + 1
         elif when < until - CONCURRENT:
             raise Gap("commits' times go backwards: what is wanted cannot be told from what is later", reached)
-    if (
-        (broken := BROKEN.search(said))
-        and not late
-        and number(broken["lsn"]) < int(last[8:16], 16) << 8 | int(last[16:], 16)
-    ):
-        raise Gap(f"the log is spoilt at {broken['lsn']}", reached)
+    if failed := FAILED.search(said):
+        raise Gap(f"pg_waldump cannot read it: {failed['why']}", reached)
+    if not late:
+        _ends(said, last, reached)
     return Target(chosen, reached, count)
+
+
+def _ends(said: str, last: str, reached: datetime | None) -> None:
+    """See that the log was read to its end. Raises: Gap."""
+    broken, stopped = BROKEN.search(said), STOPPED.search(said)
+    if broken and number(broken["lsn"]) < _index(last):
+        raise Gap(f"the log is spoilt at {broken['lsn']}", reached)
+    if stopped is None:
+        return
+    ended = number(stopped["lsn"]) <= _index(last) and (not broken or _place(broken["lsn"]) >= _place(stopped["lsn"]))
+    if not ended:
+        raise Gap(f"the log ends before the server's last record ({stopped['lsn']})", reached)
 
 
 def _index(name: str) -> int:
