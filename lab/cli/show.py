@@ -41,6 +41,8 @@ def plan(report: Mapping[str, Any], json: bool) -> None:
     table(["setting", "value", "why"], [(c["setting"], c["value"], c["why"]) for c in report["choices"]])
     _out.print()
     table(["step", "would", "what"], [(s["name"], s["would"], s["title"]) for s in report["steps"]])
+    if hindrance := report["hindrance"]:
+        _out.print(f"\n[yellow]up would stop before the first step:[/] {hindrance['cause']}\n{hindrance['remedy']}")
     if report["install"]:
         _out.print(f"\nThis host lacks packages; up would run: {report['install']}")
 

@@ -57,6 +57,10 @@ class Catalog:
 
     def distro(self, name: str) -> Distro:
         """A distribution by name. Raises: Unsupported."""
+        word = plain(name)
+        for row in self.distros:
+            if word and word in map(plain, (row.name, row.title, row.codename)):
+                return row
         return _named(self.distros, name, "distribution")
 
     def rows(self, rows: tuple[Row, ...], release: str, words: frozenset[str] = frozenset()) -> list[Row]:
@@ -174,6 +178,11 @@ def _consistent(catalog: Catalog) -> None:
             # DevStack evaluates options of files in its shell, unquoted (merge_config_file in inc/meta-config)
             if row.file and not (re.fullmatch(r"\w+\.\w+", name) and re.fullmatch(r"[\w./:-]+", value)):
                 raise schema.SchemaError(f"{name!r} = {value!r} is no section.option with a plain value")
+
+
+def plain(words: str) -> str:
+    """``ubuntu14.04``, ``Ubuntu 14.04`` and ``ubuntu-1404`` are one."""
+    return re.sub(r"[^a-z0-9]", "", words.lower())
 
 
 def _named(rows: tuple[Named, ...], name: str, kind: str) -> Named:

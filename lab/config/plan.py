@@ -13,6 +13,8 @@ from lab.config.settings import AUTO, NOTHING, LabSpec
 from lab.core.errors import Unsupported
 
 PACKAGES_HYPERVISORS = ("kvm", "qemu", "docker")
+AUTOMATIC = ("docker", "libvirt")
+"""Providers that the plan chooses by itself, in this order."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,28 @@ class Plan:
 
 def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     """Fill in every ``auto``. Raises: Unsupported, if what was asked for does not go together or not here."""
-    provider = _provider(spec, facts)
     known = catalog.load()
-    installer = Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
+    if spec.distro != AUTO:
+        spec = dataclasses.replace(spec, distro=known.distro(spec.distro).name)
+    if spec.release != AUTO:
+        known.release(spec.release)
+    by = installer(known, spec, origins)
+    spec = dataclasses.replace(spec, installer=by.value)
+    if spec.distro != AUTO:  # what never goes together is told before what this host lacks
+        release = spec.release if spec.release != AUTO else _release(known, spec.distro, spec.installer).value
+        known.check(spec.distro, release, spec.installer)
+    provider = _provider(known, spec, facts)
     distro = _distro(known, spec, provider.value)
-    chosen = {c.setting: c for c in (provider, installer, distro)}
+    chosen = {c.setting: c for c in (provider, by, distro)}
     value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
-    release = _release(known, value["distro"], value["installer"])
-    named = spec.release if spec.release != AUTO else release.value
+    newest = _release(known, value["distro"], value["installer"])
+    named = spec.release if spec.release != AUTO else newest.value
     containers = value["installer"] == "packages" or known.release(named).nova_docker.how == "lab"
     hypervisor = _hypervisor(facts, value["provider"], containers)
     choices = []
-    for choice in (provider, distro, release, installer, hypervisor):
+    for choice in (provider, distro, newest, by, hypervisor):
         asked = getattr(spec, choice.setting)
-        if asked == AUTO:
+        if asked == AUTO or choice is by:
             choices.append(choice)
         else:
             choices.append(Choice(choice.setting, asked, f"asked for ({origins.get(choice.setting, 'given')})"))
@@ -72,6 +82,12 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         asked_for = f"asked for ({origins.get(setting, 'given')})"
         choices.append(Choice(setting, f"{values[setting]} GiB", asked_for if getattr(spec, setting) else why))
     decided = dataclasses.replace(spec, **values)
+    _check(known, decided, facts)
+    return Plan(decided, tuple(choices))
+
+
+def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
+    """Raises: Unsupported, if what was decided does not go together."""
     if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0]:
         setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"
         raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", f"Leave out --{setting}, or give qemu.")
@@ -108,7 +124,21 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
         decided.provider,
         decided.hypervisor if decided.installer == "devstack" else "",
     )
-    return Plan(decided, tuple(choices))
+
+
+def installer(known: Catalog, spec: LabSpec, origins: Mapping[str, str]) -> Choice:
+    """The installer that has what is asked for; packages where both have it."""
+    if spec.installer != AUTO:
+        return Choice("installer", spec.installer, f"asked for ({origins.get('installer', 'given')})")
+    carried = {d.name: d.packages for d in known.distros if d.packages}
+    have = " and ".join(f"{release} on {distro}" for distro, release in carried.items())
+    if spec.mirror:
+        return Choice("installer", "devstack", "a mirror is for what is cloned")
+    if spec.hypervisor not in (AUTO, *PACKAGES_HYPERVISORS):
+        return Choice("installer", "devstack", f"packages run no {spec.hypervisor}")
+    if not any(spec.distro in (AUTO, d) and spec.release in (AUTO, r) for d, r in carried.items()):
+        return Choice("installer", "devstack", f"packages there are of {have} only")
+    return Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
 
 
 def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
@@ -122,11 +152,15 @@ def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
 def _release(known: Catalog, distro: str, installer: str) -> Choice:
     if installer == "packages":
         return Choice("release", known.distro(distro).packages or "master", f"what {distro} carries as packages")
-    fit = [r.name for r in known.releases if r.state == "maintained" and distro in r.distros]
-    return Choice("release", fit[-1] if fit else "master", f"the newest maintained one whose stack.sh takes {distro}")
+    fit = [r for r in known.releases if distro in r.distros and r.state != "development"]
+    if maintained := [r.name for r in fit if r.state == "maintained"]:
+        return Choice("release", maintained[-1], f"the newest maintained one whose stack.sh takes {distro}")
+    if fit:
+        return Choice("release", fit[-1].name, f"the newest whose stack.sh takes {distro}; it is not maintained")
+    return Choice("release", "master", f"no stable one's stack.sh takes {distro}")
 
 
-def _provider(spec: LabSpec, facts: Facts) -> Choice:
+def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
     if spec.provider == "virtualbox":
         raise Unsupported(
             "The lab's box is not packed for VirtualBox yet; only the Vagrantfile knows it.",
@@ -137,14 +171,44 @@ def _provider(spec: LabSpec, facts: Facts) -> Choice:
         if not usable:
             raise Unsupported(f"Provider {spec.provider} cannot be used here: {why}.", "./inv doctor shows what can.")
         return Choice("provider", spec.provider, why)
-    for name in ("docker", "libvirt"):
-        usable, why = getattr(facts, name)
-        if usable:
+    fit = _providers(known, spec)
+    here = {name: getattr(facts, name) for name in AUTOMATIC}
+    for name, (usable, why) in here.items():
+        if usable and name in fit:
             return Choice("provider", name, why)
+    if any(usable for usable, _ in here.values()):
+        asked = spec.distro if spec.distro != AUTO else spec.release
+        lacks = "; ".join(f"{name}: {getattr(facts, name)[1]}" for name in fit)
+        raise Unsupported(f"No provider here has a machine for {asked} ({lacks}).", _nearest(known, spec, here))
     raise Unsupported(
         f"No provider can be used here: {facts.docker[1]}; {facts.libvirt[1]}.",
         "./inv doctor shows what each lacks.",
     )
+
+
+def _providers(known: Catalog, spec: LabSpec) -> list[str]:
+    """Providers that have a machine of a distribution that goes with what is asked for, in the catalog's order."""
+    if spec.distro != AUTO:
+        distros = (spec.distro,)
+    else:
+        theirs = known.distros_for(spec.release, spec.installer) if spec.release != AUTO else ()
+        distros = theirs or (known.installers[spec.installer].distro,)
+    return [name for name in known.providers if any(name in known.distro(distro).providers for distro in distros)]
+
+
+def _nearest(known: Catalog, spec: LabSpec, here: Mapping[str, tuple[bool, str]]) -> str:
+    """The remedy where this host has no provider for what is asked for: the nearest release that it has one for."""
+    usable = {name for name, (yes, _) in here.items() if yes}
+    order = [release.name for release in known.releases if release.state != "development"]
+    runs = [
+        name
+        for name in order
+        if any(usable.intersection(known.distro(distro).providers) for distro in known.release(name).distros)
+    ]
+    wanted = order.index(spec.release) if spec.release in order else len(order)
+    nearest = min(runs, key=lambda name: abs(order.index(name) - wanted), default="")
+    command = f"./inv up --installer=devstack --release={nearest}" if nearest else "./inv up"
+    return f"./inv doctor shows what each lacks. The nearest that runs here as it is: {command}"
 
 
 def _hypervisor(facts: Facts, provider: str, containers: bool) -> Choice:

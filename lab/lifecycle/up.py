@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import doctor
-from lab.config import plan, settings
+from lab.config import catalog, plan, settings
 from lab.config.plan import Plan
 from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
@@ -71,15 +71,22 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
     if from_manifest:
         merged = _repeated(merged, manifest.read(Path(from_manifest)))
     home = Home(merged.spec.name)
-    decided = _planned(home, merged)
+    decided, hindrance = _planned(home, merged, check=False), None
+    try:
+        _check(home, decided.spec)
+    except LabError as error:
+        hindrance = {"cause": error.cause, "remedy": error.remedy}
     lacking = packages.missing(_needs(decided.spec))
     there = not lacking and client.usable() is None and (home.path / "state.json").exists()
+    # what would not be reached is not looked for either: a lab's steps may have to ask where git is
+    coming = [] if hindrance else assembly.steps(Lab(home, decided.spec))
     return {
         "choices": [dataclasses.asdict(choice) for choice in decided.choices],
+        "hindrance": hindrance,
         "install": packages.install_command(lacking) if lacking else "",
         "steps": [
             {"name": step.name, "title": step.title, "would": "check" if there else "run"}
-            for step in [_host(home, decided.spec), *assembly.steps(Lab(home, decided.spec))]
+            for step in [_host(home, decided.spec), *coming]
         ],
     }
 
@@ -109,15 +116,22 @@ def _host(home: Home, spec: LabSpec) -> Step:
 
 def _needs(spec: LabSpec) -> tuple[str, ...]:
     parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
-    return (*parts, *(table.KINDS[spec.installer].tools if spec.installer in table.KINDS else ()))
+    return (*parts, *table.KINDS[plan.installer(catalog.load(), spec, {}).value].tools)
 
 
-def _planned(home: Home, merged: Merged) -> Plan:
-    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported."""
+def _check(home: Home, spec: LabSpec) -> None:
+    """What the installer refuses of a new lab. Raises: as the installer's ``check``."""
+    if not home.state.get("spec"):
+        table.KINDS[spec.installer].check(spec)
+
+
+def _planned(home: Home, merged: Merged, *, check: bool = True) -> Plan:
+    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported; as ``_check``."""
     recorded = home.state.get("spec")
     if not recorded:
         decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install))
-        table.KINDS[decided.spec.installer].check(decided.spec)
+        if check:
+            _check(home, decided.spec)
         return decided
     where = "the lab's state"
     before = settings.to_dict(settings.from_dict(recorded, where))

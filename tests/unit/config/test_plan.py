@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from typing import Any
 
 import pytest
 
-from lab.config import plan
+from lab.config import catalog, plan
 from lab.config.plan import Facts
 from lab.config.settings import LabSpec
 from lab.core.errors import Unsupported
@@ -65,7 +67,7 @@ def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
     ("asked", "words"),
     [
         ({"hypervisor": "kvm"}, "qemu"),
-        ({"hypervisor": "lxc"}, "docker"),
+        ({"hypervisor": "lxc", "installer": "packages"}, "docker"),
         ({"with_": "backups", "installer": "devstack", "release": "2026.1"}, "Leave out --with=backups"),
         ({"beside": "kvm"}, "Leave out --beside, or give qemu"),
         ({"beside": "qemu", "hypervisor": "qemu"}, "Give --hypervisor=docker"),
@@ -73,10 +75,12 @@ def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
         ({"provider": "libvirt"}, "doctor"),
         ({"provider": "virtualbox"}, "docker"),
         ({"distro": "debian99"}, "Known"),
-        ({"distro": "centos7"}, "debian13"),
+        ({"distro": "centos7"}, "./inv up --installer=devstack --release=2026.1"),
+        ({"distro": "centos7", "installer": "packages"}, "debian13"),
         ({"release": "havana"}, "Known"),
-        ({"release": "icehouse"}, "2025.1"),
-        ({"distro": "ubuntu1404", "release": "icehouse", "provider": "docker"}, "2025.1"),
+        ({"release": "icehouse"}, "./inv up --installer=devstack --release="),
+        ({"release": "2026.1", "installer": "packages"}, "2025.1"),
+        ({"distro": "ubuntu1404", "release": "icehouse", "provider": "docker"}, "virtualbox"),
     ],
     ids=str,
 )
@@ -121,4 +125,75 @@ def test_devstack_without_that_driver_emulates() -> None:
 
 def test_a_mirror_for_the_packages_installer_is_a_mistake() -> None:
     with pytest.raises(Unsupported, match="clones nothing"):
-        choose(mirror="/srv/git")
+        choose(mirror="/srv/git", installer="packages")
+
+
+LIBVIRT = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "expected"),
+    [
+        (HERE, {"release": "2026.1"}, ("devstack", "debian13", "2026.1", "docker")),
+        (HERE, {"distro": "debian12"}, ("devstack", "debian12", "2026.1", "docker")),
+        (HERE, {"distro": "trixie"}, ("packages", "debian13", "2025.1", "docker")),
+        (HERE, {"mirror": "/srv/git"}, ("devstack", "debian13", "2026.1", "docker")),
+        (LIBVIRT, {"distro": "centos7"}, ("devstack", "centos7", "train", "libvirt")),
+        (LIBVIRT, {"distro": "ubuntu2404"}, ("devstack", "ubuntu2404", "2026.1", "libvirt")),
+        (LIBVIRT, {"distro": "rocky9"}, ("devstack", "rocky9", "2026.1", "libvirt")),
+        (LIBVIRT, {"release": "icehouse"}, ("devstack", "ubuntu1404", "icehouse", "libvirt")),
+    ],
+    ids=str,
+)
+def test_what_is_asked_for_is_completed_so_that_it_goes_together(
+    facts: Facts, asked: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    """All but one were refused: only the packages installer was ever chosen, and the first provider that answers."""
+    decided = plan.decide(dataclasses.replace(LabSpec(), **asked), dict.fromkeys(asked, "flag"), facts)
+    spec = decided.spec
+    assert (spec.installer, spec.distro, spec.release, spec.provider) == expected
+    assert all(choice.why for choice in decided.choices)
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [("ubuntu14.04", "ubuntu1404"), ("centos-7", "centos7"), ("noble", "ubuntu2404"), ("trusty", "ubuntu1404"),
+     ("debian-12", "debian12"), ("bookworm", "debian12"), ("Rocky Linux 9", "rocky9")],
+)  # fmt: skip
+def test_a_distribution_is_understood_by_the_names_that_people_type(typed: str, name: str) -> None:
+    assert catalog.load().distro(typed).name == name
+
+
+def test_no_two_distributions_share_a_name() -> None:
+    words = [
+        word
+        for row in catalog.load().distros
+        for word in {catalog.plain(one) for one in (row.name, row.title, row.codename)} - {""}
+    ]
+    assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize("facts", [HERE, LIBVIRT, dataclasses.replace(LIBVIRT, docker=(False, "none"))], ids=str)
+def test_every_cell_is_a_plan_or_a_reason_with_a_way_out(facts: Facts) -> None:
+    """Distribution, release, installer, provider, hypervisor: no other error, and a command that is told goes."""
+    rows, told = catalog.load(), set()
+    for distro, release, installer, provider, hypervisor in itertools.product(
+        ["auto", *(row.name for row in rows.distros)],
+        ["auto", *(row.name for row in rows.releases)],
+        ["auto", "packages", "devstack"],
+        ["auto", "docker", "libvirt", "virtualbox"],
+        ["auto", "docker", "qemu", "lxc"],
+    ):
+        asked = LabSpec(distro=distro, release=release, installer=installer, provider=provider, hypervisor=hypervisor)
+        try:
+            spec = plan.decide(asked, {}, facts).spec
+        except Unsupported as refusal:
+            assert refusal.remedy
+            told.update(re.findall(r"\./inv up((?: --\w+=[\w.]+)*)", refusal.remedy))
+        else:
+            assert spec.distro in rows.distros_for(spec.release, spec.installer)
+            assert spec.provider in rows.distro(spec.distro).providers
+            assert getattr(facts, spec.provider)[0]
+    for command in told:
+        flags = dict(word.removeprefix("--").split("=") for word in command.split())
+        plan.decide(dataclasses.replace(LabSpec(), **flags), {}, facts)

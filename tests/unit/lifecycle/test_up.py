@@ -9,7 +9,7 @@ import pytest
 from lab.config import settings
 from lab.config.plan import Facts
 from lab.core import run_log
-from lab.core.errors import LabError, MissingTools, Unsupported
+from lab.core.errors import BadValue, LabError, MissingTools, Unsupported
 from lab.core.home import Home
 from lab.core.progress import Events, Recorded
 from lab.lifecycle import up
@@ -37,12 +37,28 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., obje
 @pytest.mark.parametrize(
     "flags",
     [{"provider": "virtualbox"}, {"provider": "libvirt"}, {"hypervisor": "kvm"}, {"release": "kilo"},
-     {"hypervisor": "lxc"}, {"mirror": "/nowhere"}, {"beside": "qemu", "hypervisor": "qemu"}],
+     {"hypervisor": "lxc", "installer": "packages"}, {"mirror": "/nowhere"},
+     {"beside": "qemu", "hypervisor": "qemu"}],
     ids=str,
 )  # fmt: skip
 def test_a_refused_lab_leaves_nothing(start: Callable[..., object], flags: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(Unsupported):
+    with pytest.raises((Unsupported, BadValue)):
         start(name="x", **flags)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_shows_the_plan_and_what_would_stop_it(
+    start: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It ended in the error, and what had been planned was not shown."""
+    monkeypatch.setattr(
+        "lab.lifecycle.up.doctor.facts", lambda install: Facts(docker=YES, libvirt=YES, virtualbox=NO, kvm=NO)
+    )
+    report = up.dry_run(settings.load({"name": "x", "distro": "centos-7"}, tmp_path, {}), "")
+    chosen = {choice["setting"]: choice["value"] for choice in report["choices"]}
+    assert (chosen["installer"], chosen["distro"], chosen["provider"]) == ("devstack", "centos7", "libvirt")
+    assert "makes no machine of centos7" in report["hindrance"]["cause"]
+    assert [step["name"] for step in report["steps"]] == ["host"]
     assert list(tmp_path.iterdir()) == []
 
 
