@@ -127,12 +127,13 @@ def doctor(c: Context, json: bool = False) -> None:
 
 
 @invocation.task
-def releases(c: Context, json: bool = False) -> None:
-    """Print the matrix: release, distributions, Trove, nova-docker, and how each pair is proven."""
+def releases(c: Context, distro: str = "", release: str = "", json: bool = False) -> None:
+    """Print the matrix: which release on which distribution, and how each is proven; --json tells all of it."""
     from lab.cli import show
     from lab.config import matrix
 
-    show.matrix(matrix.as_json(), matrix.table(), json)
+    found = matrix.pairs(distro, release)
+    show.matrix(matrix.as_json(found), matrix.table(found), json)
 
 
 @invocation.task

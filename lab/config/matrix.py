@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from lab.config import catalog
 from lab.config.rows import Proof, Release
 
-COLUMNS = ("release", "state", "installer", "trove", "nova_docker", "network", "proven")
+COLUMNS = ("release", "state", "installer", "proven")
+"""What fits a line of 80 characters beside the distributions; ``--json`` has the rest."""
 
 
 @dataclass(frozen=True)
@@ -31,37 +33,44 @@ class Pair:
     note: str
 
 
-def pairs() -> list[Pair]:
-    """Every pair that the catalog has; releases oldest first, a release's preferred distribution first."""
+def pairs(distro: str = "", release: str = "") -> list[Pair]:
+    """The catalog's pairs, of one distribution or release if given; oldest first, preferred distributions first.
+
+    Raises: Unsupported (there is no such one).
+    """
     rows = catalog.load()
+    only = rows.distro(distro).name if distro else ""
+    if release:
+        rows.release(release)
     return [
         Pair(
-            release.name,
-            release.state,
-            distro,
+            one.name,
+            one.state,
+            name,
             installer,
-            rows.distro(distro).providers,
-            *_parts(release, installer, rows.distro(distro).python),
-            rows.guest_image(release.name) if installer == "devstack" else "built and proven by the lab",
-            *rows.proof(distro, release.name, installer),
+            rows.distro(name).providers,
+            *_parts(one, installer, rows.distro(name).python),
+            rows.guest_image(one.name) if installer == "devstack" else "built and proven by the lab",
+            *rows.proof(name, one.name, installer),
         )
-        for release in rows.releases
+        for one in rows.releases
         for installer in rows.installers
-        for distro in rows.distros_for(release.name, installer)
+        for name in rows.distros_for(one.name, installer)
+        if release in ("", one.name) and only in ("", name)
     ]
 
 
-def as_json() -> list[dict[str, Any]]:
+def as_json(found: Sequence[Pair]) -> list[dict[str, Any]]:
     """The pairs as plain values (``./inv releases --json``)."""
-    return [asdict(pair) for pair in pairs()]
+    return [asdict(pair) for pair in found]
 
 
-def table() -> Table:
+def table(found: Sequence[Pair]) -> Table:
     """One line for each release, installer and way of proof."""
     grouped: dict[tuple[str, ...], list[str]] = {}
-    for pair in pairs():
+    for pair in found:
         grouped.setdefault(tuple(getattr(pair, name) for name in COLUMNS), []).append(pair.distro)
-    shown = Table(*(name.replace("_", "-") for name in COLUMNS), "distributions")
+    shown = Table(*(Column(name, no_wrap=True) for name in COLUMNS), "distributions", box=None, padding=(0, 2, 0, 0))
     for line, distros in grouped.items():
         shown.add_row(*line, " ".join(distros))
     return shown

@@ -188,9 +188,8 @@ def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
 
 def _providers(known: Catalog, spec: LabSpec) -> list[str]:
     """Providers that have a machine of a distribution that goes with what is asked for, in the catalog's order."""
-    if spec.distro != AUTO:
-        distros = (spec.distro,)
-    else:
+    distros: tuple[str, ...] = (spec.distro,)
+    if spec.distro == AUTO:
         theirs = known.distros_for(spec.release, spec.installer) if spec.release != AUTO else ()
         distros = theirs or (known.installers[spec.installer].distro,)
     return [name for name in known.providers if any(name in known.distro(distro).providers for distro in distros)]

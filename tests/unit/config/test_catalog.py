@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import io
 import json
 import re
 from itertools import product
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from lab.config import catalog, matrix, plan, schema, settings
 from lab.config.rows import FACTS, Release
@@ -195,15 +197,30 @@ def test_matrix_has_every_pair_once() -> None:
     pairs = matrix.pairs()
     keys = [(p.release, p.distro, p.installer) for p in pairs]
     assert len(keys) == len(set(keys)) == sum(len(r.distros) for r in ROWS.releases) + 1
-    assert json.loads(json.dumps(matrix.as_json()))[0]["distro"] == "ubuntu1404"
+    assert json.loads(json.dumps(matrix.as_json(pairs)))[0]["distro"] == "ubuntu1404"
     for pair in pairs:
         ROWS.check(pair.distro, pair.release, pair.installer)
         assert (pair.proven, pair.note) == ROWS.proof(pair.distro, pair.release, pair.installer)
 
 
 def test_matrix_table_has_every_release() -> None:
-    first = [str(cell) for cell in matrix.table().columns[0].cells]
+    first = [str(cell) for cell in matrix.table(matrix.pairs()).columns[0].cells]
     assert set(first) == set(RELEASES.split())
+
+
+def test_matrix_is_of_one_distribution_or_release_if_asked() -> None:
+    assert {pair.distro for pair in matrix.pairs("centos-7")} == {"centos7"}
+    assert {pair.release for pair in matrix.pairs(release="2025.1")} == {"2025.1"}
+    with pytest.raises(Unsupported, match="havana"):
+        matrix.pairs(release="havana")
+
+
+def test_matrix_table_can_be_read_in_80_columns() -> None:
+    console = Console(width=80, file=io.StringIO())
+    console.print(matrix.table(matrix.pairs()))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_what_was_parsed_is_what_the_catalog_says() -> None:
