@@ -27,6 +27,13 @@ class Renamed(io.TextIOWrapper):
         return len(text)
 
 
+def words(argv: list[str]) -> list[str]:
+    """What was typed, with ``TASK … --help`` turned round: Invoke takes it for the task's own first word."""
+    if "--help" in argv[2:] and argv[1] in ns.task_names:
+        return [argv[0], "--help", argv[1]]
+    return argv
+
+
 def main() -> None:
     """Run what was typed, and end with its exit code."""
     if INSTALLED:
@@ -35,6 +42,6 @@ def main() -> None:
             stream.flush()
             setattr(sys, name, Renamed(stream.buffer, stream.encoding, stream.errors, line_buffering=True))
     try:
-        Program(version=lab.__version__, namespace=ns, name="trove-lab", binary=PROGRAM).run()
+        Program(version=lab.__version__, namespace=ns, name="trove-lab", binary=PROGRAM).run(words(sys.argv))
     except BrokenPipeError:
         invocation.reader_gone()

@@ -48,6 +48,13 @@ LOOKS_SECRET = re.compile(
     re.IGNORECASE,
 )
 """Secrets that are not the lab's own: Trove's guest agent logs the passwords that it makes (trove 23, docker.py)."""
+KINDS = (
+    re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)([^\s/@'\"]+)(?=@)", re.IGNORECASE),
+    re.compile(r"(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?)([\w.~+/=-]{6,})", re.IGNORECASE),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)((?:(?!-----END).)*)", re.DOTALL),
+    re.compile(r"()(\beyJ[\w-]+\.[\w-]+\.[\w-]+|\bgAAAAA[\w-]{40,}=*)"),
+)
+"""Those that no word tells: of a URL, a header, a private key (to its end or the text's), a JWT or Fernet token."""
 GATHER = r"""
 cd /
 find var/log/keystone var/log/glance var/log/placement var/log/nova var/log/neutron var/log/trove \
@@ -98,8 +105,10 @@ def bundle(home: Home, remote: Remote | None, target: Path | None = None) -> tup
 
 
 def masked(text: str) -> str:
-    """``text`` with whatever follows a word for a secret masked."""
-    return LOOKS_SECRET.sub(r"\1********", text)
+    """``text`` without what follows a word for a secret, or looks like one by its kind."""
+    for kind in (*KINDS, LOOKS_SECRET):
+        text = kind.sub(r"\1********", text)
+    return text
 
 
 def _own_files(home: Home) -> list[Path]:

@@ -126,6 +126,13 @@ def test_help_lists_every_task_of_the_readme() -> None:
         assert f"  {task} " in listed
 
 
+@pytest.mark.parametrize("words", [("dbod", "--help"), ("dbod", "list", "--help"), ("mirror", "--help")], ids=str)
+def test_help_is_help_behind_a_task_that_takes_words(words: tuple[str, ...]) -> None:
+    """It was taken for an operation, and refused."""
+    done = subprocess.run([sys.executable, ROOT / "tasks.py", *words], capture_output=True, text=True, check=False)
+    assert f"] {words[0]} [" in done.stdout
+
+
 def test_error_texts() -> None:
     """The golden: every error with its id, exit code, cause and remedy, as people read them."""
     samples: list[errors.LabError] = [

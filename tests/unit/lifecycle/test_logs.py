@@ -21,6 +21,15 @@ from lab.lifecycle import logs
         "instance_rpc_encr_key = Hidden123abc",
         '{"password": "Hidden123abc"}',
         "Password: Hidden123abc",
+        "connection = mysql+pymysql://nova:Hidden123abc@127.0.0.1/nova?charset=utf8",
+        "transport_url=rabbit://openstack:Hidden123abc@host:5672/",
+        "amqp://:Hidden123abc@host",
+        "Authorization: Bearer Hidden123abc",
+        "'authorization': 'Basic Hidden123abc='",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nHidden123abc\nmore\n-----END OPENSSH PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nHidden123abc",
+        "got eyJhbGciOi.Hidden123abc.signature for it",
+        f"issued gAAAAABHidden123abc{'x' * 60}==",
     ],
 )
 def test_what_looks_like_a_secret_is_masked(line: str) -> None:
