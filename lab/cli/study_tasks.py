@@ -108,7 +108,7 @@ def dbod(
 ) -> None:
     """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
 
-    --memory: MiB; --time: as 2026-01-31T23:59:59Z; --settings: key=value,key=value; --off ends a maintenance or
+    --memory: MiB; --time: as 2026-01-31T23:59:59Z; --settings: key=value,key='a,b'; --off ends a maintenance or
     automatic backups; --every hours from --hour (UTC) of week day --day (0: Monday) on, of which --keep stay.
     """
     from lab.cli import show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from time import monotonic
 
 from lab.core import waits
@@ -19,19 +20,28 @@ JOB_SECONDS = 3600.0
 
 
 def request(operation: str, settings: str, **given: object) -> Request:
-    """A request; ``settings`` is key=value,key=value. Raises: BadValue."""
+    """A request; ``settings`` is key=value,key=value, a value with commas in quotes. Raises: BadValue."""
     try:
         wanted = Operation(operation)
     except ValueError as error:
         near = difflib.get_close_matches(operation, list(Operation), 2) or list(Operation)
         raise BadValue("operation", operation, "one of " + ", ".join(near), "command line") from error
     pairs = {}
-    for word in filter(None, settings.split(",")):
+    for word in _words(settings):
         key, equals, value = word.partition("=")
         if not equals:
             raise BadValue("settings", word, "key=value, several with commas between", "flag")
         pairs[key.strip()] = value.strip()
     return Request(wanted, settings=pairs, **given)  # type: ignore[arg-type]
+
+
+def _words(settings: str) -> list[str]:
+    lexer = shlex.shlex(settings, posix=True)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters, lexer.escape = ",", True, "", ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise BadValue("settings", settings, "key=value with its quotes closed", "flag") from error
 
 
 def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:

@@ -120,6 +120,10 @@ def test_the_askers_mistake_is_nobodys_failure(error: errors.LabError) -> None:
 def test_settings_are_words_with_an_equals_sign() -> None:
     asked = command.request("config-put", "max_connections=50, wait_timeout=9", instance="x")
     assert asked.settings == {"max_connections": "50", "wait_timeout": "9"}
+    asked = command.request("config-put", """sql_mode='ANSI,TRADITIONAL',search_path="a, b" """, instance="x")
+    assert asked.settings == {"sql_mode": "ANSI,TRADITIONAL", "search_path": "a, b"}
+    with pytest.raises(errors.BadValue, match="sql_mode"):
+        command.request("config-put", "sql_mode='ANSI", instance="x")
     with pytest.raises(errors.BadValue, match="bakcup"):
         command.request("bakcup", "", instance="x")
 
