@@ -70,23 +70,28 @@ class Asker:
         return told.json()["response"]
 
 
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    service = tinyserve.service(tmp_path_factory.mktemp("tiny"))
+@contextlib.contextmanager
+def serving(service: Service) -> Iterator[Asker]:
+    """A server of it on a free port, in a thread of this process."""
     service.start()
     listening, running = server.listen(0), server.server(service, tinyserve.TOKEN)
     thread = threading.Thread(target=lambda: running.run(sockets=[listening]))
     thread.start()
     waits.until("the server", lambda: running.started, seconds=10, setting="", every=0.01)
-    asker = Asker(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
-    asker.done(
-        "POST", "/instance/orders", json={"db_type": "MYSQL", "class": "PROD", "username": "ada", "project": "x"}
-    )
-    yield asker
+    yield Asker(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
     running.should_exit = True
     thread.join(10)
     service.stop()
     waits.cancelled.clear()
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+    with serving(tinyserve.service(tmp_path_factory.mktemp("tiny"))) as asker:
+        asker.done(
+            "POST", "/instance/orders", json={"db_type": "MYSQL", "class": "PROD", "username": "ada", "project": "x"}
+        )
+        yield asker
 
 
 # --- DBOD's shapes -----------------------------------------------------------------------------------------
@@ -375,24 +380,25 @@ def test_a_body_has_a_limit_with_the_token_too(ask: Asker, chunked: bool) -> Non
     assert "nothing was changed" in told.json()["error"]["remedy"]
 
 
-def test_half_requests_a_flood_and_waiting_askers_keep_nobody_out(ask: Asker) -> None:
-    """Slow-loris: heads that never end, as many as the server takes; and 45 who wait for jobs."""
-    host, port = ask.address.removeprefix("http://").split(":")
-    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(connections.MOST + 50)]
-    for wire in slow:
-        with contextlib.suppress(OSError):
-            wire.sendall(b"GET /api/v1/instance HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
-    number = ask("POST", "/rundeck/job/BACKUP/orders").json()["response"]["id"]
-    with ThreadPoolExecutor(45) as pool:
-        waiting = [pool.submit(ask, "GET", f"/job/{number}?wait=3") for _ in range(45)]
-        for _ in range(5):
-            began = time.monotonic()
-            assert ask("GET", "/instance").status_code == 200
-            assert requests.get(ask.address, timeout=10).ok
-            assert time.monotonic() - began < 2
-        assert all(one.result().status_code == 200 for one in waiting)
-    for wire in slow:
-        wire.close()
+def test_half_requests_a_flood_and_waiting_askers_keep_nobody_out(tmp_path: Path) -> None:
+    """Slow-loris: heads that never end, more than the server takes; and 45 who wait for a job of five seconds."""
+    with serving(tinyserve.service(tmp_path, slow=5.0)) as ask, contextlib.ExitStack() as wires:
+        host, port = ask.address.removeprefix("http://").split(":")
+        for _ in range(connections.MOST + 50):
+            wire = wires.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            with contextlib.suppress(OSError):
+                wire.sendall(b"GET /api/v1/instance HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
+        made = ask("POST", "/instance/slow", json={"db_type": "MYSQL", "class": "PROD", "username": "ada"})
+        number = made.json()["response"]["id"]
+        with ThreadPoolExecutor(45) as pool:
+            waiting = [pool.submit(ask, "GET", f"/job/{number}?wait=20") for _ in range(45)]
+            while not all(one.done() for one in waiting):
+                began = time.monotonic()
+                assert ask("GET", "/instance").status_code == 200
+                assert requests.get(ask.address, timeout=10).ok
+                assert time.monotonic() - began < 3
+            ended = [one.result().json()["response"]["state"] for one in waiting]
+        assert set(ended) == {"FINISHED_OK"}
 
 
 def test_an_address_that_is_not_there_says_where_it_is_written(ask: Asker) -> None:
