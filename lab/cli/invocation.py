@@ -102,13 +102,13 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
         try:
             given = body(*args, **kwargs)
         except LabError as error:
-            _end(error)
+            end(error)
         except KeyboardInterrupt:
-            _end(Interrupted("the same command again"))
+            end(Interrupted("the same command again"))
         except BrokenPipeError:
             reader_gone()
         except Exception as error:  # noqa: BLE001  # the last net: a person gets a sentence, the log the traceback
-            _end(DiskFull(str(error)) if getattr(error, "errno", 0) == errno.ENOSPC else _unforeseen(error))
+            end(DiskFull(str(error)) if getattr(error, "errno", 0) == errno.ENOSPC else _unforeseen(error))
         else:
             RUN.add("ended", exit=0)
             return given
@@ -116,7 +116,8 @@ def _guarded(body: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _end(error: LabError) -> NoReturn:
+def end(error: LabError) -> NoReturn:
+    """Say what failed, record it, and end with its exit code."""
     _explain(error)
     RUN.add("ended", exit=error.exit_code, error=error.as_dict())
     sys.exit(error.exit_code)

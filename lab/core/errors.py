@@ -1,7 +1,7 @@
 """Every error that the lab reports: an id, an exit code, the cause and the command that mends it.
 
 The library raises; only the task layer (lab/cli/invocation.py) prints and exits. Exit codes are part of the
-interface: 1 is a failure nobody foresaw, 2 a wrong command line (Invoke's own), 130 Ctrl-C.
+interface: 1 is a failure nobody foresaw, 2 a wrong command line, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -66,6 +66,17 @@ class Unforeseen(LabError):
 
 
 # --- settings and command line (10-19) ---------------------------------------------------------------------
+
+
+class BadCommand(LabError):
+    """Words that are no task, or that the task does not take."""
+
+    id = "bad-command"
+    exit_code = 2
+
+    def __init__(self, why: str, task: str, near: list[str]) -> None:
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(why, f"{hint}./inv {f'{task} --help' if task else '--list'} shows what there is.")
 
 
 class UnknownSetting(LabError):

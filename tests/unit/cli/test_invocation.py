@@ -137,6 +137,8 @@ def test_error_texts() -> None:
     """The golden: every error with its id, exit code, cause and remedy, as people read them."""
     samples: list[errors.LabError] = [
         errors.Unforeseen(KeyError("x"), Path("/tmp/crash.log")),
+        errors.BadCommand("There is no task 'statsu'.", "", ["status"]),
+        errors.BadCommand("up takes no --zzz.", "up", []),
         errors.UnknownSetting("memroy", "lab.toml", ["memory"]),
         errors.UnknownSetting("zzz", "flag", []),
         errors.BadValue("memory", "lots", "a whole number", "flag"),
@@ -186,3 +188,20 @@ def test_error_texts() -> None:
     assert {type(s) for s in samples} >= kinds - {errors.LabError}
     text = "".join(f"[{s.id} {s.exit_code}]\n{s.cause}\n→ {s.remedy}\n\n" for s in samples)
     same("errors.txt", text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "cause", "remedy"),
+    [
+        (["statsu"], "There is no task 'statsu'.", "Did you mean status? ./inv --list shows what there is."),
+        (["up", "--distor=centos7"], "up takes no --distor.", "--distro"),
+        (["up", "--memory"], "--memory needs a value.", "./inv up --help"),
+        (["render"], "render needs distro, release.", "./inv render --help"),
+    ],
+)
+def test_a_wrong_command_line_is_told_with_what_is_near(typed: list[str], cause: str, remedy: str) -> None:
+    done = subprocess.run([sys.executable, ROOT / "tasks.py", *typed], capture_output=True, text=True, check=False)
+    assert done.returncode == errors.BadCommand.exit_code
+    assert f"error: {cause}" in done.stderr
+    assert remedy in done.stderr
+    assert "Traceback" not in done.stderr
