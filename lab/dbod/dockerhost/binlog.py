@@ -18,12 +18,21 @@ from typing import Any, BinaryIO
 MAGIC = b"\xfebin"
 HEADER = struct.Struct("<IBIIIH")
 """Timestamp, type, server, size, next position, flags."""
-FORMAT, GTID, GTID_LIST = 15, 162, 163
+QUERY_HEAD = struct.Struct("<IIBHH")
+"""Of a query event: thread, seconds, length of the schema's name, error, length of the variables."""
+QUERY, FORMAT, GTID, GTID_LIST = 2, 15, 162, 163
 HOUSEKEEPING = frozenset({3, 4, FORMAT, 161, GTID_LIST, 164})
 """Stop, rotate, format, checkpoint, GTID list, encryption: of no transaction."""
 IN_USE = 1
 """A flag of the format event while the file is written; its checksum is made without it."""
 CHECKSUM = 4
+TEXT = re.compile(
+    rb"(\s|/\*.*?\*/)*(INSERT|UPDATE|REPLACE|LOAD|SELECT|DELETE\b.*\bWHERE)\b", re.IGNORECASE | re.DOTALL
+)
+"""Statements that change rows, which are in the log as rows unless a session says otherwise (binlog_format).
+
+The server itself writes ``DELETE FROM x`` of a MEMORY table that a restart has emptied.
+"""
 NAME = re.compile(r"binlog\.\d+")
 CLOCK_SECONDS = 2
 """How far two readings of one clock may seem apart: stamps are whole seconds."""
@@ -46,6 +55,8 @@ class Survey:
     stop_position: int = 0
     reached: int | None = None
     transactions: int = 0
+    texts: int = 0
+    """Statements that are in the log as text: replayed, UUID() or LIMIT may give something else."""
     late: int | None = None
     """The first time after the wanted one."""
     gtid: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -102,7 +113,7 @@ class _Reader:
         self._begin = int(wanted.start["position"]) if self._first else len(MAGIC)
         self._begun = not self._first
         self._group: int | None = None
-        self._stamp = 0
+        self._stamp = self._texts = 0
 
     def read(self) -> None:
         end = len(MAGIC)
@@ -120,6 +131,7 @@ class _Reader:
                 self._group = at if at >= self._begin else None
             if kind not in HOUSEKEEPING and self._group is not None:
                 self._stamp = max(self._stamp, when)
+                self._texts += kind == QUERY and bool(TEXT.match(_statement(body)))
             end = at + size
         if not self._begun:
             self._enter(end)
@@ -158,7 +170,8 @@ class _Reader:
 
     def _end_group(self) -> None:
         found, stamp = self._found, self._stamp
-        group, self._group, self._stamp = self._group, None, 0
+        group, texts = self._group, self._texts
+        self._group, self._stamp, self._texts = None, 0, 0
         self._before = dict(found.gtid)
         if group is None:
             return
@@ -176,6 +189,7 @@ class _Reader:
         else:
             found.reached = max(stamp, found.reached or 0)
             found.transactions += 1
+            found.texts += texts
 
     def _events(self) -> Iterator[tuple[int, tuple[int, int, int, int], bytes]]:
         """Position, (timestamp, type, server, size), body without its checksum. Raises: Gap, for a spoilt event.
@@ -222,6 +236,14 @@ def _whole(event: bytes, flags: int, kind: int) -> bool:
         event = event[:17] + struct.pack("<H", flags & ~IN_USE) + event[19:]
     (kept,) = struct.unpack("<I", event[-CHECKSUM:])
     return bool(zlib.crc32(event[:-CHECKSUM]) == kept)
+
+
+def _statement(body: bytes) -> bytes:
+    """The text of a query event; empty where it has none."""
+    if len(body) < QUERY_HEAD.size:
+        return b""
+    _, _, schema, _, status = QUERY_HEAD.unpack_from(body)
+    return body[QUERY_HEAD.size + status + schema + 1 :]
 
 
 def _gtids(body: bytes) -> dict[int, tuple[int, int]]:

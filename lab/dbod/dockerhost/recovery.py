@@ -22,8 +22,9 @@ def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) 
     """
     record = found.record
     allow(record, backup, time)
-    if time and record.engine == "mariadb":
-        replay.survey(found, backup, time, ended=False)  # what cannot be is said while the server still serves
+    # what cannot be is said while the server still serves
+    if time and record.engine == "mariadb" and (doubt := replay.survey(found, backup, time, ended=False).doubt):
+        note(f"warning: {doubt}")
     old, log = found.folder / "data.old", record.log + 1
     found.store.remove(found.log(log))
     serving = found.answers()

@@ -42,6 +42,14 @@ class MariadbReplay:
     stop: int
     transactions: int
     reached: datetime | None
+    texts: int = 0
+
+    @property
+    def doubt(self) -> str:
+        """Why what comes back may be other rows than were committed; empty where it cannot be."""
+        if not self.texts:
+            return ""
+        return f"{self.texts} statements are in the log as text (binlog_format); UUID() or LIMIT may give others now"
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class PostgresqlReplay:
     lsn: str
     commits: int
     reached: datetime | None
+    doubt: str = ""
 
 
 Replay = MariadbReplay | PostgresqlReplay
@@ -83,7 +92,8 @@ def _survey_mariadb(found: Instance, backup: Backup, time: datetime, *, ended: b
         raise _refusal(found, backup, told["gap"], reached)
     files = told["files"][: told["files"].index(told["stop_file"]) + 1]
     start = int(backup.position["position"])
-    return MariadbReplay(tuple(files), start, int(told["stop_position"]), told["transactions"], reached)
+    stop, texts = int(told["stop_position"]), int(told["texts"])
+    return MariadbReplay(tuple(files), start, stop, told["transactions"], reached, texts)
 
 
 def _survey_postgresql(found: Instance, backup: Backup, time: datetime) -> PostgresqlReplay:

@@ -94,6 +94,27 @@ def test_it_stops_before_the_first_transaction_that_is_later(log: Log) -> None:
     assert everything.transactions == 2
 
 
+@pytest.mark.parametrize(
+    ("statement", "texts"),
+    [
+        (b"INSERT INTO t SELECT UUID()", 1),
+        (b"/* tool */ update t set x = 1 limit 1", 1),
+        (b"DELETE FROM t WHERE x < 5", 1),
+        (b"DELETE FROM `app`.`m`", 0),
+        (b"CREATE TABLE t (x INT)", 0),
+        (b"COMMIT", 0),
+    ],
+)
+def test_rows_that_are_in_the_log_as_text_are_counted(log: Log, statement: bytes, texts: int) -> None:
+    start = log.here()
+    for stamp in (T - 50, T + 6):  # the later one is not wanted
+        log.sequence += 1
+        log.add(GTID, stamp, struct.pack("<QIB", log.sequence, 0, 0) + bytes(6))
+        log.add(QUERY, stamp, struct.pack("<IIBHH", 7, 0, 3, 0, 2) + b"xxapp\0" + statement)
+        log.add(XID, stamp, bytes(8))
+    assert read(log, start).texts == texts
+
+
 def test_a_file_that_is_gone_is_seen_and_how_far_one_comes(log: Log) -> None:
     start = log.here()
     for number in range(3):
