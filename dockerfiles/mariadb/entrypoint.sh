@@ -1,6 +1,7 @@
 #!/bin/sh
 # Arguments as in the official image: options are mariadbd's, another word is a command.
-# MARIADB_ROOT_PASSWORD or MYSQL_ROOT_PASSWORD is set on the first start of an empty data directory.
+# MARIADB_ROOT_PASSWORD or MYSQL_ROOT_PASSWORD (MARIADB_ROOT_PASSWORD_FILE: a file with it) is root's from the first
+# start of an empty data directory on.
 set -eu
 umask 027
 
@@ -11,13 +12,18 @@ esac
 [ "$1" = mariadbd ] || exec "$@"
 
 datadir=$(my_print_defaults --mysqld | sed -n 's/^--datadir=//p' | sed -n '$p')
+given=/dev/null
 for argument; do
-    case "$argument" in --datadir=*) datadir=${argument#--datadir=} ;; esac
+    case "$argument" in
+        --datadir=*) datadir=${argument#--datadir=} ;;
+        --init_file=*) given=${argument#--init_file=} ;;
+    esac
 done
 datadir=${datadir:-/var/lib/mysql}
 
 if [ ! -d "$datadir/mysql" ]; then
     password=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-}}
+    [ -z "${MARIADB_ROOT_PASSWORD_FILE:-}" ] || password=$(cat "$MARIADB_ROOT_PASSWORD_FILE")
     if [ -z "$password" ]; then
         echo "entrypoint: the data directory is empty and MARIADB_ROOT_PASSWORD is not set" >&2
         exit 1
@@ -41,6 +47,8 @@ CREATE USER 'root'@'%' IDENTIFIED BY '$quoted';
 GRANT ALL PRIVILEGES ON *.* TO 'root'@'%' WITH GRANT OPTION;
 CREATE USER 'database'@'localhost' IDENTIFIED VIA unix_socket;
 SQL
+    # the server reads one such file: the last
+    cat "$given" >> "$init"
     set -- "$@" "--init-file=$init"
 fi
 # Trove mounts its own /etc/mysql over ours; without this a client without a DNS name waits for seconds.

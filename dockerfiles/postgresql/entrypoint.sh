@@ -1,6 +1,7 @@
 #!/bin/sh
 # Arguments as in the official image: options are postgres', another word is a command.
-# POSTGRES_PASSWORD is the superuser's, set when PGDATA is empty.
+# POSTGRES_PASSWORD (POSTGRES_PASSWORD_FILE: a file with it) is the superuser's, POSTGRES_USER or postgres, made when
+# PGDATA is empty.
 set -eu
 umask 077
 
@@ -8,6 +9,7 @@ case "${1:-}" in "" | -*) set -- postgres "$@" ;; esac
 [ "$1" = postgres ] || exec "$@"
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    [ -z "${POSTGRES_PASSWORD_FILE:-}" ] || POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
     if [ -z "${POSTGRES_PASSWORD:-}" ]; then
         echo "entrypoint: the data directory is empty and POSTGRES_PASSWORD is not set" >&2
         exit 1
@@ -19,7 +21,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     # build in a folder of it (Trove gives its parent to root) and move out.
     seed="$PGDATA/partial"
     rm -rf "$seed"
-    initdb --pgdata="$seed" --username=postgres --pwfile="$password" --encoding=UTF8 --locale=en_US.utf8 \
+    initdb --pgdata="$seed" --username="${POSTGRES_USER:-postgres}" --pwfile="$password" --encoding=UTF8 --locale=en_US.utf8 \
         --auth-local=trust --auth-host=scram-sha-256 --no-sync > /dev/null
     rm -f "$password"
     printf 'host all all all scram-sha-256\n' >> "$seed/pg_hba.conf"

@@ -39,6 +39,14 @@ class Secrets:
         with self._guard:
             self._keep(key, value, again=True)
 
+    def forget(self, *keys: str) -> None:
+        """Drop secrets of what is gone; those that are not there are fine."""
+        with self._guard, FileLock(self._path.with_suffix(".lock")):
+            self._values = self._read()
+            if self._values.keys() & set(keys):
+                self._values = {key: value for key, value in self._values.items() if key not in keys}
+                write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+
     def _read(self) -> dict[str, str]:
         try:
             return dict(json.loads(self._path.read_text()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -21,8 +21,8 @@ POOL = IPv4Network("10.213.0.0/16")
 """Where lab networks are looked for: private, and in the defaults of neither Docker, libvirt nor OpenStack."""
 
 
-def ensure(name: str, lab: str, owner: str) -> None:
-    """A bridge network ``name`` of ``owner``, so that nothing done to docker0 reaches the lab."""
+def ensure(name: str, lab: str, owner: str, prefix: int = 24) -> None:
+    """A bridge network ``name`` of ``owner``, so that nothing done to docker0 reaches it. Raises: Unsupported."""
     with client.connect() as daemon:
         existing = daemon.networks.list()
         if any(n.name == name for n in existing):
@@ -30,7 +30,7 @@ def ensure(name: str, lab: str, owner: str) -> None:
         pools = [p["Subnet"] for n in existing for p in (n.attrs.get("IPAM") or {}).get("Config") or []]
         taken = host_networks() + [IPv4Network(p) for p in pools if ":" not in p]
         mtu = default_mtu(kernel.read(Path("/proc/net/route")))
-        for subnet in free_subnets(taken):
+        for subnet in free_subnets(taken, prefix):
             try:
                 daemon.networks.create(
                     name,
@@ -46,13 +46,12 @@ def ensure(name: str, lab: str, owner: str) -> None:
                 return
 
 
-def free_subnets(taken: Iterable[IPv4Network]) -> list[IPv4Network]:
-    """The /24 networks of the pool that touch none of ``taken``, lowest first. Raises: Unsupported."""
-    taken = list(taken)
-    free = [n for n in POOL.subnets(new_prefix=24) if not any(n.overlaps(t) for t in taken)]
-    if not free:
-        raise Unsupported(f"No free /24 network is left in {POOL} here.", "./inv destroy --all frees those of labs.")
-    return free
+def free_subnets(taken: Iterable[IPv4Network], prefix: int = 24) -> Iterator[IPv4Network]:
+    """The networks of the pool that touch none of ``taken``, lowest first. Raises: Unsupported, after the last."""
+    taken = [network for network in taken if network.overlaps(POOL)]
+    yield from (n for n in POOL.subnets(new_prefix=prefix) if not any(n.overlaps(t) for t in taken))
+    why = f"No free /{prefix} network is left in {POOL} here."
+    raise Unsupported(why, "./inv destroy frees those of a lab.")
 
 
 def host_networks() -> list[IPv4Network]:

@@ -12,16 +12,19 @@ from lab.dbod.dockerhost.instances import Instance
 def put(found: Instance, settings: Mapping[str, str], note: Note) -> dict[str, str]:
     """Set ``settings`` on top of those there are, restart, and give all of them. Raises: Refused, nothing changed."""
     record = found.record
-    if kept := sorted(set(settings) & set(found.engine.fixed)):
+    if kept := sorted(key for key in settings if found.engine.kept.fullmatch(key)):
         raise Refused(f"{', '.join(kept)} cannot be set: the host needs it as it is.", "Leave it out.")
     wanted = {**record.settings, **settings}
     found.configure(wanted, name=".new")
     try:
-        code, said, _ = found.servers.try_out(found.server(), list(found.engine.check))
+        code, said, printed = found.servers.try_out(found.server(), list(found.engine.check))
     finally:
         (found.folder / "server.cnf.new").unlink()
     if why := found.engine.refusal(code, said, wanted):
         raise Refused(f"{record.engine} refuses these settings: {why}.", "Mend them; nothing was changed.")
+    # abbreviations, loose_ and disable_ would be other ways to what the host keeps
+    if unknown := sorted(key for key in settings if key not in found.engine.names(printed) and "." not in key):
+        raise Refused(f"{record.engine} {record.version} has no setting {', '.join(unknown)}.", "Write it in full.")
     note("a throw-away server takes the settings; restarting")
     running = found.servers.running(record.name)
     found.stop()

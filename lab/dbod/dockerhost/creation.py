@@ -71,7 +71,9 @@ class Creation:
             made.configure({})
             self._host.servers.create(record.name, made.server())
             note(f"starting {record.engine} {record.version} on port {record.port}")
-            note(f"answered after {made.start():.2f} s")
+            with made.seeded() as seed:
+                note(f"answered after {made.start(former=seed):.2f} s")
+            made.set_accounts()
         return self._host.shown(self._host.records.put(replace(record, ready=True)))
 
     def clone(self, request: Request, note: Note) -> Value:
@@ -101,9 +103,8 @@ class Creation:
             self._host.store.snapshot(source.backups / backup.id, made.data)
             made.configure(record.settings)
             self._host.servers.create(record.name, made.server())
-            made.start(source.password)
-            with made.session(password=source.password) as session:
-                made.engine.change_password(session, made.password)
+            made.start(former=source.service_password)
+            made.set_accounts()
             note("it has a password of its own")
         return self._host.shown(self._host.records.put(replace(record, ready=True)))
 

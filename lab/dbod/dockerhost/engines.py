@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from lab.dbod.dockerhost.accounts import SERVICE, native, steady, verifier
 from lab.dbod.dockerhost.servers import HOME
 from lab.engines.sql import Session
 
@@ -18,22 +19,29 @@ UID = 1001
 DATA = f"{HOME}/data"
 LOG = f"{HOME}/log"
 CONFIG = f"{HOME}/server.cnf"
+SEED = f"{HOME}/password"
+"""Where the first start finds the service's password."""
+STATEMENTS = f"{HOME}/service.sql"
 LOCK_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine: ``argv`` starts it, ``check`` parses its configuration and ends; ``admin`` has every right."""
+    """An engine: ``argv`` starts it, ``check`` parses its configuration and ends; ``admin`` is the owner's account.
+
+    ``volume`` is what its image keeps data in elsewhere.
+    """
 
     name: str
     repository: str
     port: int
     admin: str
     database: str
+    volume: str
     argv: tuple[str, ...]
     check: tuple[str, ...]
-    fixed: tuple[str, ...]
-    """Settings that the provider must keep for itself, or it could not find or restore the data."""
+    kept: re.Pattern[str]
+    """Settings that are the provider's: with others it could not find the data, or not restore them."""
 
     def start(self, version: str) -> list[str]:
         """The server's command line; what is fixed stands there, where no file and no statement overrules it."""
@@ -43,11 +51,12 @@ class Engine:
         fixed = POSTGRESQL_FIXED | ({"allow_alter_system": "off"} if Version(version) >= Version("17") else {})
         return [*self.argv, *(word for key, value in fixed.items() for word in ("-c", f"{key}={value}"))]
 
-    def environment(self, password: str) -> dict[str, str]:
-        """Of the container; the password is used on the first start only."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the container."""
         if self.name == "mariadb":
-            return {"MARIADB_ROOT_PASSWORD": password}
-        return {"POSTGRES_PASSWORD": password, "PGDATA": DATA}
+            return {"MARIADB_ROOT_PASSWORD_FILE": SEED}
+        return {"POSTGRES_USER": SERVICE, "POSTGRES_PASSWORD_FILE": SEED, "PGDATA": DATA}
 
     def config(self, settings: Mapping[str, str], memory: int, extra: Mapping[str, str]) -> str:
         """The server's configuration: our defaults for ``memory`` MiB, the user's ``settings``, what is fixed."""
@@ -56,6 +65,13 @@ class Engine:
             return "[mariadbd]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
         lines = _postgresql_defaults(memory) | dict(settings) | POSTGRESQL_FIXED | dict(extra)
         return "".join(f"{key} = '{value}'\n" for key, value in lines.items())
+
+    def names(self, printed: str) -> set[str]:
+        """Every setting that the engine has, from what ``check`` printed."""
+        if self.name == "mariadb":
+            lines = printed.partition("Variables (--variable-name=value)")[2].splitlines()
+            return {line.split()[0].replace("-", "_") for line in lines if re.match(r"[a-z]", line)}
+        return {line.split("\t")[0] for line in printed.splitlines()}
 
     def refusal(self, code: int, said: str, settings: Mapping[str, str]) -> str | None:
         """Why the engine does not take ``settings``, from what ``check`` ended with and said; None if it does."""
@@ -110,14 +126,26 @@ class Engine:
             )
         return [f"{schema}.{table}" for schema, table in session.execute(wanted)]
 
-    def change_password(self, session: Session, password: str) -> None:
-        """Another password for the administrator."""
+    def set_admin(self, session: Session, password: str) -> None:
+        """The owner's administrator, with every right and this password: made, or what its owner left of it."""
         if self.name == "mariadb":
-            # SET TERMINATOR-free: passwords are alphanumeric (lab/core/secrets.py)
-            for host in ("%", "localhost"):
-                session.execute(f"ALTER USER '{self.admin}'@'{host.replace('%', '%%')}' IDENTIFIED BY '{password}'")
-        else:
-            session.execute(f"ALTER USER {self.admin} PASSWORD '{password}'")
+            session.execute("SET SESSION sql_log_bin = 0")  # it is this server's, whatever is replayed here
+            session.execute(f"CREATE USER IF NOT EXISTS '{self.admin}'@'%%'")
+            session.execute(f"GRANT ALL PRIVILEGES ON *.* TO '{self.admin}'@'%%' WITH GRANT OPTION")
+            for (host,) in session.execute("SELECT host FROM mysql.global_priv WHERE user = %s", self.admin):
+                account = f"'{self.admin}'@'{host}'".replace("%", "%%")
+                session.execute(f"ALTER USER {account} IDENTIFIED BY PASSWORD '{native(password)}' ACCOUNT UNLOCK")
+            return
+        verb = "ALTER" if session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", self.admin) else "CREATE"
+        rights = "SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS LOGIN"
+        session.execute(f"{verb} ROLE {self.admin} {rights} PASSWORD '{verifier(password)}'")
+
+    def set_service(self, session: Session, version: str, password: str) -> None:
+        """Our own account's password in PostgreSQL; MariaDB reads it at each start."""
+        if self.name == "postgresql":
+            for statement in steady(version):
+                session.execute(statement)
+            session.execute(f"ALTER ROLE {SERVICE} PASSWORD '{verifier(password)}'")
 
     @contextlib.contextmanager
     def quiesced(self, session: Session) -> Iterator[dict[str, Any]]:
@@ -147,7 +175,8 @@ class Engine:
 
 MARIADB_FIXED = {
     "datadir": DATA,
-    "tmpdir": "/tmp",
+    "tmpdir": f"{HOME}/tmp",
+    "init_file": STATEMENTS,
     "socket": "/tmp/mariadb.sock",
     "pid_file": "/tmp/mariadb.pid",
     "port": "3306",
@@ -160,7 +189,7 @@ MARIADB_FIXED = {
 }
 POSTGRESQL_FIXED = {
     "data_directory": DATA,
-    "hba_file": f"{DATA}/pg_hba.conf",
+    "hba_file": f"{HOME}/pg_hba.conf",
     "listen_addresses": "*",
     "port": "5432",
     "unix_socket_directories": "/tmp",
@@ -205,14 +234,19 @@ MARIADB = Engine(
     port=3306,
     admin="root",
     database="mysql",
+    volume="/var/lib/mysql",
     argv=("mariadbd", f"--defaults-file={CONFIG}", f"--datadir={DATA}"),
-    # with --help the options are parsed and nothing is started
+    # with --help the options are parsed, every variable is named and nothing is started
     check=(
         "sh",
         "-c",
-        f"exec mariadbd --defaults-file={CONFIG}.new --datadir=/tmp --log-bin=/tmp/log --help --verbose > /dev/null",
+        f"exec mariadbd --defaults-file={CONFIG}.new --datadir=/tmp --log-bin=/tmp/log --help --verbose",
     ),
-    fixed=(*MARIADB_FIXED, "skip_log_bin", "skip_networking", "init_file", "plugin_dir", "basedir"),
+    kept=re.compile(
+        rf"{'|'.join(MARIADB_FIXED)}|.*(dir|_directory|_file|_path|_basename|_index)|binlog_(do|ignore)_.*|chroot|"
+        r"innodb_(doublewrite|fast_shutdown|force_.*|read_only.*)|log_(bin.*|error)|plugin.*|relay_.*|replicate_.*|"
+        r"skip_(?!name_resolve).*|user|wsrep_.*"
+    ),
 )
 POSTGRESQL = Engine(
     name="postgresql",
@@ -220,8 +254,16 @@ POSTGRESQL = Engine(
     port=5432,
     admin="postgres",
     database="postgres",
+    volume="/var/lib/postgresql/data",
     argv=("postgres", "-c", f"config_file={CONFIG}"),
-    check=("sh", "-c", f"exec postgres -C shared_buffers -c config_file={CONFIG}.new > /dev/null"),
-    fixed=(*POSTGRESQL_FIXED, "config_file", "restore_command", "recovery_target_time", "archive_library"),
+    check=(
+        "sh",
+        "-c",
+        f"postgres -C shared_buffers -c config_file={CONFIG}.new > /dev/null && exec postgres --describe-config",
+    ),
+    kept=re.compile(
+        rf"{'|'.join(POSTGRESQL_FIXED)}|.*_(command|file|library)|dynamic_library_path|fsync|hot_standby|ident_.*|"
+        r"ignore_.*|primary_.*|recovery_.*|unix_socket_.*|zero_damaged_pages"
+    ),
 )
 ALL = {engine.name: engine for engine in (MARIADB, POSTGRESQL)}

@@ -1,22 +1,20 @@
-"""One instance on a container host: its folder, its configuration, its server, and a session in it."""
+"""One instance on a container host: its configuration, its server, and a session in it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
+import secrets
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from lab.core import process, waits
-from lab.core.errors import CheckFailed, DatabaseFailed, Refused
+from lab.core.errors import DatabaseFailed, Refused
 from lab.core.home import Home
-from lab.core.resources import PACKAGE
-from lab.dbod.dockerhost import engines
-from lab.dbod.dockerhost.engines import UID, Engine
+from lab.dbod.dockerhost import accounts, engines
+from lab.dbod.dockerhost.engines import STATEMENTS, UID, Engine
+from lab.dbod.dockerhost.folders import Folder
 from lab.dbod.dockerhost.records import Record
 from lab.dbod.dockerhost.servers import Server, Servers
 from lab.dbod.dockerhost.storage import Store
@@ -26,23 +24,20 @@ from lab.engines.sql import Login, Session
 START_SECONDS = 90.0
 REPLAY_SECONDS = 3600.0
 PING_SECONDS = 3.0
-BENEATH_SECONDS = 3600.0
-BENEATH = (
-    f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from lab.dbod.dockerhost.beneath import main; main()"
-)
 ANSWER_SECONDS = 600.0
 """A checkpoint of a busy server takes minutes."""
 
 
-class Instance:
-    """A record with its folder ``store/NAME``: data, log-N, ``log`` (a link to the present one), server.cnf."""
+class Instance(Folder):
+    """A folder with a server over it."""
 
     def __init__(self, home: Home, store: Store, servers: Servers, record: Record) -> None:
-        self.record = record
-        self.store = store
+        super().__init__(store, record)
         self.servers = servers
         self._home = home
         self._closed = False
+        self._former = ""
+        """The service's password where the data have another than this instance's."""
 
     @property
     def engine(self) -> Engine:
@@ -50,51 +45,36 @@ class Instance:
         return engines.ALL[self.record.engine]
 
     @property
-    def folder(self) -> Path:
-        """What its container sees as /srv."""
-        return self.store.path / self.record.name
-
-    @property
-    def data(self) -> Path:
-        """The volume of which snapshots are taken."""
-        return self.folder / "data"
-
-    @property
-    def backups(self) -> Path:
-        """Where its snapshots are, out of its server's sight."""
-        return self.store.backups / self.record.name
-
-    @property
     def password(self) -> str:
-        """The administrator's."""
+        """Its owner's administrator's."""
         return self._home.secrets[f"dba.{self.record.name}"]
 
-    def log(self, number: int) -> Path:
-        """The volume of the log of that number."""
-        return self.folder / f"log-{number}"
+    @property
+    def service_password(self) -> str:
+        """Of the service's own account."""
+        return self._home.secrets[f"service.{self.record.name}"]
 
-    def make_folders(self) -> None:
-        """The folder with an empty log; data are the caller's to put there."""
-        for folder, mode in ((self.folder, 0o755), (self.store.backups, 0o700), (self.backups, 0o700)):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(mode)  # whatever our umask is: the server is another user
-        self.begin_log(self.record.log)
+    @contextlib.contextmanager
+    def seeded(self) -> Iterator[str]:
+        """Meanwhile the first start finds a password in a file: this one, which is good until it has another.
 
-    def begin_log(self, number: int) -> None:
-        """Let the server write into log ``number``, made if it is not there."""
-        if not self.log(number).exists():
-            self.store.create(self.log(number), UID)
-        self._link("log", number)
-
-    def replay_log(self, number: int) -> None:
-        """Show the server the log that it is to replay."""
-        self._link("log-replayed", number)
+        It is on the store, which keeps what is removed until it needs the room.
+        """
+        seed, password = self.folder / "password", secrets.token_hex(16)
+        words = ("install", f"--owner={UID}", "--mode=0400", "/dev/stdin", seed)
+        process.run(*process.as_root(*words), stdin=password)
+        try:
+            yield password
+        finally:
+            seed.unlink(missing_ok=True)
 
     def configure(self, settings: Mapping[str, str], extra: Mapping[str, str] | None = None, name: str = "") -> None:
         """Write the configuration that the next start reads; ``name`` is added to the file's name."""
-        target = self.folder / f"server.cnf{name}"
-        target.write_text(self.engine.config(settings, self.record.memory, extra or {}), encoding="utf-8")
-        target.chmod(0o644)
+        self.put(f"server.cnf{name}", self.engine.config(settings, self.record.memory, extra or {}))
+        if self.engine.name == "mariadb":
+            self.put("service.sql", accounts.mariadb(self.service_password))
+        else:
+            self.put("pg_hba.conf", accounts.HBA)
 
     def server(self) -> Server:
         """What its container is made of."""
@@ -102,7 +82,8 @@ class Instance:
         return Server(
             image=f"{engine.repository}:{self.record.version}",
             argv=tuple(engine.start(self.record.version)),
-            environment=engine.environment(self.password),
+            environment=engine.environment,
+            volume=engine.volume,
             folder=self.folder,
             inner_port=engine.port,
             port=0 if self._closed else self.record.port,
@@ -110,41 +91,63 @@ class Instance:
         )
 
     @contextlib.contextmanager
-    def session(
-        self, *, seconds: float = ANSWER_SECONDS, password: str = "", database: str = ""
-    ) -> Iterator[Session]:
-        """The administrator's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
-        login, host, port = self.login(password), "127.0.0.1", self.record.port
-        login = replace(login, database=database or login.database)
+    def session(self, *, seconds: float = ANSWER_SECONDS, database: str = "") -> Iterator[Session]:
+        """The service's, in autocommit mode; ``seconds`` bounds each answer. Raises: sql.ERRORS."""
+        login, host, port = self.service(database), "127.0.0.1", self.record.port
         if self._closed:
             host, port = self.servers.address(self.record.name), self.engine.port
         with sql.connect(login, host, port, seconds=seconds, answer_seconds=seconds, autocommit=True) as found:
             yield found
 
-    def login(self, password: str = "") -> Login:
-        """The administrator's."""
-        engine = self.engine
-        return Login(engine.name, "127.0.0.1", engine.admin, password or self.password, engine.database)
+    def owner_session(self) -> contextlib.AbstractContextManager[Session]:
+        """The owner's administrator's, in autocommit mode. Raises: sql.ERRORS."""
+        seconds = ANSWER_SECONDS
+        return sql.connect(
+            self.login(), "127.0.0.1", self.record.port, seconds=seconds, answer_seconds=seconds, autocommit=True
+        )
 
-    def answers(self, password: str = "") -> bool:
+    def service(self, database: str = "") -> Login:
+        """The service's own."""
+        password = self._former or self.service_password
+        return Login(self.engine.name, "127.0.0.1", accounts.SERVICE, password, database or self.engine.database)
+
+    def login(self) -> Login:
+        """Its owner's administrator's, as it was made: who has it may have changed it."""
+        return Login(self.engine.name, "127.0.0.1", self.engine.admin, self.password, self.engine.database)
+
+    def answers(self) -> bool:
         """Whether it answers a query now."""
-        try:
-            with self.session(seconds=PING_SECONDS, password=password) as session:
-                return bool(session.execute("SELECT 6 * 7")[0][0] == 42)
-        except sql.ERRORS:
-            return False
+        return self._silence() is None
 
-    def start(self, password: str = "", seconds: float = START_SECONDS) -> float:
-        """Start and wait until it answers; the seconds that took. Raises: GaveUp (its last words), TimedOut."""
+    def _silence(self) -> BaseException | None:
+        """Why it does not answer a query now."""
+        try:
+            with self.session(seconds=PING_SECONDS) as session:
+                session.execute("SELECT 6 * 7")
+        except sql.ERRORS as error:
+            return error
+        return None
+
+    def start(self, seconds: float = START_SECONDS, former: str = "") -> float:
+        """Start and wait until it answers; the seconds that took. Raises: GaveUp (its last words), TimedOut.
+
+            A server that does not let the service in is started once more, with the service's account put back.
+        ``former`` is the service's password where PostgreSQL's data have another than this instance's.
+        """
         began, name = monotonic(), self.record.name
+        self._former = former if self.engine.name == "postgresql" else ""
         self.servers.start(name, self.record.port)
+        mended = False
 
         def ready() -> bool:
-            if not self.answers(password):
-                return False
-            if self.engine.name == "mariadb":
-                return True
-            with self.session(seconds=PING_SECONDS, password=password) as session:
+            nonlocal mended
+            error = self._silence()
+            if error and accounts.shut_out(error) and not mended:
+                mended = True
+                self._let_in()
+            if error or self.engine.name == "mariadb":
+                return not error
+            with self.session(seconds=PING_SECONDS) as session:
                 return not session.execute("SELECT pg_is_in_recovery()")[0][0]
 
         waits.until(
@@ -156,6 +159,30 @@ class Instance:
             transient=sql.ERRORS,
         )
         return monotonic() - began
+
+    def _let_in(self) -> None:
+        """Start it again, as a container made anew, with the service's account as it was made."""
+        name, self._former = self.record.name, ""
+        self.stop()
+        self.servers.create(name, self.server())
+        if self.engine.name == "postgresql":
+            self.put("service.sql", accounts.postgresql(self.service_password, self.record.version))
+            program, *options = self.engine.start(self.record.version)
+            single = shlex.join([program, "--single", *options, "template1"])
+            self.servers.try_out(self.server(), ["sh", "-c", f"exec {single} < {STATEMENTS}"], write=True)
+        self.servers.start(name, self.record.port)
+
+    def set_accounts(self) -> None:
+        """Its own passwords, its owner's account's and the service's, for new data. Raises: sql.ERRORS."""
+        with self.session() as session:
+            self.engine.set_admin(session, self.password)
+            self.engine.set_service(session, self.record.version, self.service_password)
+        self._former = ""
+
+    def shut_out(self) -> bool:
+        """Whether it runs and does not let the service in."""
+        error = self._silence()
+        return error is not None and accounts.shut_out(error)
 
     def stop(self) -> None:
         """Stop the server; one that does not run is fine."""
@@ -174,24 +201,17 @@ class Instance:
             self._closed = False
             self.servers.create(self.record.name, self.server())
 
-    def beneath(self, action: str, **words: Any) -> Any:
-        """An action of beneath.py in the folder, as the server's user. Raises: CheckFailed (by what was planted)."""
-        program = (sys.executable, "-B", "-c", BENEATH, self.folder, action)
-        done = process.run(*process.as_root(*program), stdin=json.dumps(words), timeout=BENEATH_SECONDS)
-        answer = json.loads(done.stdout)
-        if "error" in answer:
-            raise CheckFailed(f"the folder of {self.record.name}", answer["error"])
-        return answer["value"]
-
     def try_out(self, argv: list[str]) -> str:
         """What a program of the engine's image prints over the folder, which it can only read."""
         return self.servers.try_out(self.server(), argv)[2]
 
     def need_running(self) -> None:
         """Raises: Refused, if it does not answer."""
-        if not self.answers():
+        if error := self._silence():
+            why = f": {accounts.why(error)}" if self.servers.running(self.record.name) else ""
             raise Refused(
-                f"{self.record.name} does not answer.", f"Start it: ./inv dbod start --instance={self.record.name}"
+                f"{self.record.name} does not answer{why}.",
+                f"Start it: ./inv dbod start --instance={self.record.name}",
             )
 
     def volatile(self) -> list[str]:
@@ -219,24 +239,8 @@ class Instance:
             position["made"] = self.beneath("made", log=log, name=position["file"])
         return position
 
-    def left(self) -> str:
-        """The first folder of this name on the store, be it of data or of backups; empty where there is none."""
-        return next((str(path) for path in (self.folder, self.backups) if path.exists()), "")
-
     def remove(self) -> None:
         """Take away container, data, logs and backups."""
-        self.servers.remove(self.record.name)
-        if self.backups.exists():
-            for one in sorted(self.backups.iterdir()):
-                self.store.remove(one)
-            self.backups.rmdir()
-        if self.folder.exists():
-            for one in sorted(self.folder.iterdir()):
-                if one.is_dir() and not one.is_symlink():
-                    self.store.remove(one)
-                else:
-                    one.unlink()
-            self.folder.rmdir()
-
-    def _link(self, name: str, number: int) -> None:
-        process.run("ln", "-sfnT", f"log-{number}", self.folder / name)
+        self.servers.destroy(self.record.name)
+        self._home.secrets.forget(f"dba.{self.record.name}", f"service.{self.record.name}")
+        self.remove_files()

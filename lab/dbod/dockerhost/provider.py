@@ -82,7 +82,7 @@ class DockerHost:
 
     def session(self, name: str) -> contextlib.AbstractContextManager[Session]:
         """The administrator's session: DBOD's users have every right."""
-        return self.instance(name).session()
+        return self.instance(name).owner_session()
 
     def state(self, record: Record) -> State:
         """What DBOD would call its state now: asked by connecting, and not remembered."""
@@ -98,7 +98,8 @@ class DockerHost:
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""
         for name in self.records.names():
-            self.servers.remove(name)
+            self.servers.destroy(name)
+            self.home.secrets.forget(f"dba.{name}", f"service.{name}")
             self.records.remove(name)
         storage.release(self.home)
 
@@ -137,8 +138,10 @@ class DockerHost:
     def _start(self, request: Request, note: Note) -> Value:
         found = self._open(request)
         if not found.answers():
+            found.make_folders()
             found.configure(found.record.settings)
-            if not self.servers.running(found.record.name):
+            if not self.servers.running(found.record.name) or found.shut_out():
+                found.stop()
                 # made anew: its folder may lie elsewhere now, and what it may do may have changed
                 self.servers.create(found.record.name, found.server())
         note(f"answered after {found.start():.2f} s")

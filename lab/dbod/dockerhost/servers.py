@@ -15,22 +15,31 @@ from packaging.version import Version
 from lab.containers import client, ownership
 from lab.core.errors import CommandFailed, DockerUnusable, PortTaken, Refused
 from lab.core.home import LABEL, OWNER
+from lab.machine import network
 
 STOP_SECONDS = 60
 ANSWER_SECONDS = 120.0
 HOME = "/srv"
 """Where an instance's folder is in its container."""
 MIB = 1024 * 1024
+NETWORK = 29
+"""The length of the prefix of an instance's network: no other is in it."""
+TMP = 16 * MIB
+"""Of a container's own /tmp: for sockets; what a server writes there itself lies in its folder."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a container is made of; ``memory`` in MiB, ``port`` on 127.0.0.1 (0: none)."""
+    """What a container is made of; ``memory`` in MiB, ``port`` on 127.0.0.1 (0: none).
+
+    ``volume`` is where its image keeps data unless told: nothing is to be there.
+    """
 
     image: str
     argv: tuple[str, ...]
     environment: dict[str, str]
     folder: Path
+    volume: str
     inner_port: int
     port: int
     memory: int
@@ -52,6 +61,7 @@ class Servers:
         """Make the container, not started; one of that name is replaced. Raises: DockerUnusable (no image)."""
         ownership.check(self._label[LABEL], self._label[OWNER])
         self.remove(name)
+        network.ensure(self._container(name), self._label[LABEL], self._label[OWNER], NETWORK)
         with client.connect(ANSWER_SECONDS) as daemon:
             try:
                 daemon.containers.create(
@@ -60,10 +70,10 @@ class Servers:
                     name=self._container(name),
                     environment=server.environment,
                     labels=self._label,
+                    network=self._container(name),
                     ports={f"{server.inner_port}/tcp": ("127.0.0.1", server.port)} if server.port else {},
-                    cap_drop=["ALL"],
-                    security_opt=["no-new-privileges"],
                     volumes={str(server.folder): {"bind": HOME, "mode": "rw"}},
+                    **_walls(server),
                     mem_limit=server.memory * MIB,
                     memswap_limit=server.memory * MIB,
                     pids_limit=512,
@@ -98,6 +108,15 @@ class Servers:
         # suppressed inside: the connection turns what leaves it into errors of ours
         with client.connect(ANSWER_SECONDS) as daemon, contextlib.suppress(NotFound):
             daemon.containers.get(self._container(name)).remove(force=True, v=True)
+
+    def destroy(self, name: str) -> None:
+        """Remove the container and its network; those that are gone already are fine."""
+        self.remove(name)
+        with client.connect(ANSWER_SECONDS) as daemon:
+            labels = [f"{key}={value}" for key, value in self._label.items()]
+            for one in daemon.networks.list(names=[self._container(name)], filters={"label": labels}):
+                if one.name == self._container(name):  # the engine finds by parts of a name
+                    one.remove()
 
     @contextlib.contextmanager
     def paused(self, name: str) -> Any:
@@ -139,13 +158,16 @@ class Servers:
             return bytes(container.logs(tail=lines)).decode(errors="replace")
 
     def address(self, name: str) -> str:
-        """The running container's own address, on Docker's bridge."""
+        """The running container's own address, on its network."""
         with self._found(name) as container:
             networks = container.attrs["NetworkSettings"]["Networks"]
             return str(next(iter(networks.values()))["IPAddress"])
 
-    def try_out(self, server: Server, argv: list[str]) -> tuple[int, str, str]:
-        """Run ``argv`` in a throw-away container over the same folder, read-only; exit code, errors, output."""
+    def try_out(self, server: Server, argv: list[str], *, write: bool = False) -> tuple[int, str, str]:
+        """Run ``argv`` in a throw-away container over the same folder; exit code, errors, output.
+
+        It can write there only with ``write``.
+        """
         with client.connect(ANSWER_SECONDS) as daemon:
             container = daemon.containers.create(
                 server.image,
@@ -153,9 +175,8 @@ class Servers:
                 environment=server.environment,
                 labels=self._label,
                 network_mode="none",
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                volumes={str(server.folder): {"bind": HOME, "mode": "ro"}},
+                volumes={str(server.folder): {"bind": HOME, "mode": "rw" if write else "ro"}},
+                **_walls(server),
             )
             try:
                 container.start()
@@ -188,3 +209,13 @@ class Servers:
         with client.connect(ANSWER_SECONDS) as daemon:
             container: Container = daemon.containers.get(self._container(name))
             yield container
+
+
+def _walls(server: Server) -> dict[str, Any]:
+    """What holds for every container: no rights of root's, and nothing to write in but the folder and /tmp."""
+    return {
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "read_only": True,
+        "tmpfs": {"/tmp": f"mode=1777,size={TMP}", server.volume: "mode=0700,size=64k"},
+    }

@@ -199,13 +199,29 @@ def test_a_server_that_a_killed_backup_left_frozen_goes_on(host: DockerHost, nam
     assert host.state(host.records.get(name)) == State.RUNNING
 
 
+REFUSED = (
+    {"max_connections": "many"},
+    {"no_such": "1"},
+    {"port": "1"},
+    # other ways to what the host keeps: prefixes and abbreviations of MariaDB's, a file of PostgreSQL's
+    {"loose_datadir": "/tmp"},
+    {"disable_log_bin": "1"},
+    {"binlog_ignore_d": "app"},
+    {"binlog_ignore_db": "app"},
+    {"innodb_log_group_home_dir": "/srv/log"},
+    {"include": "/srv/data/x"},
+    {"fsync": "off"},
+    {"restore_command": "true"},
+)
+
+
 def test_refused_settings_change_nothing(host: DockerHost, name: str) -> None:
     config = (host.instance(name).folder / "server.cnf").read_text()
-    for settings in ({"max_connections": "many"}, {"no_such": "1"}, {"port": "1"}):
+    for settings in REFUSED:
         with pytest.raises(Refused):
             jobs.perform(host, Request(Operation.CONFIG_PUT, name, settings=settings))
-    # parses, and cannot start: a folder, a certificate that is not there
-    lame = {"innodb_undo_directory": "/nowhere"} if "mariadb" in name else {"ssl": "on"}
+    # parses, and cannot start: other pages than the data have, a certificate that is not there
+    lame = {"innodb_page_size": "8192"} if "mariadb" in name else {"ssl": "on"}
     with pytest.raises(Refused, match="does not start"):
         jobs.perform(host, Request(Operation.CONFIG_PUT, name, settings=lame))
     assert (host.instance(name).folder / "server.cnf").read_text() == config
@@ -218,8 +234,11 @@ def test_a_clone_has_its_own_password_and_port(host: DockerHost, name: str) -> N
     clone, source = host.instance("it_clone"), host.instance(name)
     assert rows(host, "it_clone") == rows(host, name)
     assert clone.record.port != source.record.port
-    with pytest.raises(ERRORS), clone.session(password=source.password) as session:
-        session.execute("SELECT 1")
+    for login, password in ((clone.login(), source.password), (clone.service(), source.service_password)):
+        with pytest.raises(ERRORS), sql.connect(replace(login, password=password), "127.0.0.1", clone.record.port):
+            pass
+        with sql.connect(login, "127.0.0.1", clone.record.port) as session:
+            assert session.execute("SELECT 1") == [(1,)]
     with pytest.raises(PortTaken):
         jobs.perform(host, Request(Operation.CREATE, "it_other", port=source.record.port))
     folder, backups = clone.folder, clone.backups

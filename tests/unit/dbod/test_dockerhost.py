@@ -134,7 +134,7 @@ def test_what_the_host_needs_wins_over_the_users_settings(engine: engines.Engine
     lines = dict(line.split(" = ") for line in text.splitlines() if " = " in line)
     assert lines["port"].strip("'") == str(engine.port)
     assert lines["max_connections"].strip("'") == "7"
-    assert "port" in engine.fixed
+    assert engine.kept.fullmatch("port")
 
 
 REFUSED = [

@@ -1,0 +1,102 @@
+"""One instance's folder on a container host's store: what its server sees as /srv."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lab.core import process
+from lab.core.errors import CheckFailed
+from lab.core.resources import PACKAGE
+from lab.dbod.dockerhost.engines import UID
+from lab.dbod.dockerhost.records import Record
+from lab.dbod.dockerhost.storage import Store
+
+BENEATH_SECONDS = 3600.0
+BENEATH = (
+    f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from lab.dbod.dockerhost.beneath import main; main()"
+)
+
+
+class Folder:
+    """``store/NAME``: data, log-N, tmp are its server's; ``log`` (a link to the present one) and files are ours."""
+
+    def __init__(self, store: Store, record: Record) -> None:
+        self.store = store
+        self.record = record
+
+    @property
+    def folder(self) -> Path:
+        """What its container sees as /srv."""
+        return self.store.path / self.record.name
+
+    @property
+    def data(self) -> Path:
+        """The volume of which snapshots are taken."""
+        return self.folder / "data"
+
+    @property
+    def backups(self) -> Path:
+        """Where its snapshots are, out of its server's sight."""
+        return self.store.backups / self.record.name
+
+    def log(self, number: int) -> Path:
+        """The volume of the log of that number."""
+        return self.folder / f"log-{number}"
+
+    def make_folders(self) -> None:
+        """The folder with an empty log; data are the caller's to put there."""
+        for folder, mode in ((self.folder, 0o755), (self.store.backups, 0o700), (self.backups, 0o700)):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)  # whatever our umask is: the server is another user
+        tmp = ("install", "--directory", f"--owner={UID}", f"--group={UID}", "--mode=0700", self.folder / "tmp")
+        process.run(*process.as_root(*tmp))
+        self.begin_log(self.record.log)
+
+    def begin_log(self, number: int) -> None:
+        """Let the server write into log ``number``, made if it is not there."""
+        if not self.log(number).exists():
+            self.store.create(self.log(number), UID)
+        self._link("log", number)
+
+    def replay_log(self, number: int) -> None:
+        """Show the server the log that it is to replay."""
+        self._link("log-replayed", number)
+
+    def beneath(self, action: str, **words: Any) -> Any:
+        """An action of beneath.py in the folder, as the server's user. Raises: CheckFailed (by what was planted)."""
+        program = (sys.executable, "-B", "-c", BENEATH, self.folder, action)
+        done = process.run(*process.as_root(*program), stdin=json.dumps(words), timeout=BENEATH_SECONDS)
+        answer = json.loads(done.stdout)
+        if "error" in answer:
+            raise CheckFailed(f"the folder of {self.record.name}", answer["error"])
+        return answer["value"]
+
+    def left(self) -> str:
+        """The first folder of this name on the store, be it of data or of backups; empty where there is none."""
+        return next((str(path) for path in (self.folder, self.backups) if path.exists()), "")
+
+    def remove_files(self) -> None:
+        """Take away data, logs and backups."""
+        if self.backups.exists():
+            for one in sorted(self.backups.iterdir()):
+                self.store.remove(one)
+            self.backups.rmdir()
+        if self.folder.exists():
+            for one in sorted(self.folder.iterdir()):
+                if one.is_dir() and not one.is_symlink():
+                    self.store.remove(one)
+                else:
+                    one.unlink()
+            self.folder.rmdir()
+
+    def put(self, name: str, text: str) -> None:
+        """A file in the folder, which is ours and which its server only reads."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+
+    def _link(self, name: str, number: int) -> None:
+        process.run("ln", "-sfnT", f"log-{number}", self.folder / name)
