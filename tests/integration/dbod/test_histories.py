@@ -1,0 +1,308 @@
+"""Random histories of a database on the real engines, against a model of what was committed when.
+
+What must hold: a restore to a time gives exactly what was committed then, or is refused and changes nothing; and it
+is refused only where it must be. ``LAB_HISTORIES`` is how many for each engine (20 unless told); they are the same
+ones in every run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from lab.core import waits
+from lab.core.errors import LabError
+from lab.core.home import Home
+from lab.dbod import jobs
+from lab.dbod.contract import Operation, Request
+from lab.dbod.dockerhost import engines
+from lab.dbod.dockerhost.provider import DockerHost
+from lab.engines.sql import Session
+
+from .test_travel import do, say
+
+pytestmark = pytest.mark.integration
+
+NAME, CLONE = "history", "copy"
+PLACES = ("one", "two")
+TABLES = ("a", "b")
+COUNT = int(os.environ.get("LAB_HISTORIES", "20"))
+STEPS = 10
+SEEN: Counter[tuple[str, str]] = Counter()
+"""How often what was tried, by engine: a run that restored nothing proves nothing."""
+Content = dict[str, tuple[int, ...]]
+"""``place.table`` to its rows; a place without tables is there as ``place.``"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What was there at a moment, and in which log that is."""
+
+    moment: datetime
+    log: int
+    content: Content
+
+
+@dataclass
+class Kept:
+    """A backup: what it holds, and whether the log after it was removed."""
+
+    id: str
+    moment: datetime
+    log: int
+    content: Content
+    purged: bool = False
+
+
+class History(RuleBasedStateMachine):
+    """One instance's life."""
+
+    def __init__(self, host: DockerHost, engine: str) -> None:
+        super().__init__()
+        self.host = host
+        self.engine = engine
+        self.content: Content = {}
+        self.marks: list[Mark] = []
+        self.backups: list[Kept] = []
+        self.log = 1
+        self.next = 0
+
+    @initialize()
+    def create(self) -> None:
+        self.another_process()
+        do(self.host, Operation.CREATE, NAME, engine=self.engine)
+        self.create_place("one")
+        self.create_table("one", "a")
+        self.insert("one.a", 2)
+        self.backup()
+
+    def teardown(self) -> None:
+        for name in self.host.records.names():
+            do(self.host, Operation.DESTROY, name)
+
+    # --- what its users do -------------------------------------------------------------------------------
+
+    @rule(place=st.sampled_from(PLACES))
+    def create_place(self, place: str) -> None:
+        if f"{place}." not in self.content:
+            self.run(f"CREATE DATABASE {place}")
+            self.content[f"{place}."] = ()
+
+    @rule(place=st.sampled_from(PLACES))
+    def drop_place(self, place: str) -> None:
+        if f"{place}." in self.content:
+            self.run(f"DROP DATABASE {place}")
+            self.content = {key: rows for key, rows in self.content.items() if not key.startswith(f"{place}.")}
+
+    @rule(place=st.sampled_from(PLACES), table=st.sampled_from(TABLES))
+    def create_table(self, place: str, table: str) -> None:
+        if f"{place}." in self.content and f"{place}.{table}" not in self.content:
+            self.run(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, x VARCHAR(2000))", place=place)
+            self.content[f"{place}.{table}"] = ()
+
+    @rule(
+        data=st.data(), how=st.sampled_from(["DROP TABLE {}", "TRUNCATE TABLE {}", "ALTER TABLE {} ADD y{} INTEGER"])
+    )
+    def change_table(self, data: Any, how: str) -> None:
+        if tables := self.tables():
+            key = data.draw(st.sampled_from(tables))
+            self.next += 1
+            self.run(how.format(key.split(".")[1], self.next), place=key.split(".")[0])
+            if how.startswith("DROP"):
+                del self.content[key]
+            elif how.startswith("TRUNCATE"):
+                self.content[key] = ()
+
+    @rule(data=st.data(), count=st.integers(1, 40), kept=st.booleans())
+    def transaction(self, data: Any, count: int, kept: bool) -> None:
+        if tables := self.tables():
+            self.insert(data.draw(st.sampled_from(tables)), count, kept=kept)
+
+    @rule(data=st.data())
+    def delete(self, data: Any) -> None:
+        if tables := self.tables():
+            key = data.draw(st.sampled_from(tables))
+            gone = self.content[key][::2]
+            for number in gone[:3]:
+                self.run(f"DELETE FROM {key.split('.')[1]} WHERE id = {number}", place=key.split(".")[0])
+            self.content[key] = tuple(row for row in self.content[key] if row not in gone[:3])
+
+    @rule()
+    def switch_log(self) -> None:
+        self.run("FLUSH BINARY LOGS" if self.engine == "mariadb" else "SELECT pg_switch_wal()")
+
+    @precondition(lambda self: self.engine == "mariadb")
+    @rule()
+    def purge(self) -> None:
+        with self.host.session(NAME) as session:
+            last = session.execute("SHOW BINARY LOGS")[-1][0]
+            session.execute(f"PURGE BINARY LOGS TO '{last}'")
+        for one in self.backups:
+            one.purged = one.purged or one.log == self.log
+
+    # --- what its operators do ---------------------------------------------------------------------------
+
+    @rule(connections=st.sampled_from(["50", "100", "120"]))
+    def configure(self, connections: str) -> None:
+        do(self.host, Operation.CONFIG_PUT, NAME, settings={"max_connections": connections})
+
+    @rule()
+    def backup(self) -> None:
+        made = do(self.host, Operation.BACKUP, NAME).value
+        self.backups.append(Kept(made["id"], datetime.fromisoformat(made["at"]), self.log, dict(self.content)))
+
+    @rule()
+    def stop_and_start(self) -> None:
+        do(self.host, Operation.STOP, NAME)
+        do(self.host, Operation.START, NAME)
+        self.check()
+
+    @rule()
+    def kill(self) -> None:
+        self.host.servers.kill(NAME)
+        do(self.host, Operation.START, NAME)
+        self.check()
+
+    @rule()
+    def another_process(self) -> None:
+        self.host = DockerHost(Home(self.host.home.name, self.host.home.root), say)
+        if self.backups:
+            self.check()
+
+    @rule(data=st.data())
+    def clone(self, data: Any) -> None:
+        one = data.draw(st.sampled_from(self.backups))
+        do(self.host, Operation.CLONE, NAME, backup=one.id, target=CLONE)
+        try:
+            assert self.read(CLONE) == one.content
+        finally:
+            do(self.host, Operation.DESTROY, CLONE)
+
+    @rule()
+    def mark(self) -> None:
+        # MariaDB's log has whole seconds
+        pause = 1.05 if self.engine == "mariadb" else 0.05
+        waits.pause(pause)
+        self.marks.append(Mark(datetime.now(UTC), self.log, dict(self.content)))
+        waits.pause(pause)
+
+    @rule(data=st.data())
+    def restore_a_backup(self, data: Any) -> None:
+        one = data.draw(st.sampled_from(self.backups))
+        do(self.host, Operation.RESTORE, NAME, backup=one.id)
+        self.log += 1
+        self.content = dict(one.content)
+        self.check()
+
+    @precondition(lambda self: self.marks)
+    @rule(data=st.data())
+    def restore_a_time(self, data: Any) -> None:
+        mark = data.draw(st.sampled_from(self.marks))
+        request = Request(Operation.RESTORE, NAME, time=mark.moment.isoformat())
+        try:
+            result = jobs.perform(self.host, request)
+            error = result.error
+        except LabError as refusal:
+            error = refusal
+        SEEN[self.engine, "refused" if error else "restored"] += 1
+        if error is None:
+            self.log += 1
+            self.content = dict(mark.content)
+        else:
+            assert not self.reaches(mark), error
+        self.check()
+
+    # --- the model's ------------------------------------------------------------------------------------
+
+    def reaches(self, mark: Mark) -> bool:
+        """Whether the newest backup before the mark is of its log, and the log after that was left alone."""
+        before = [one for one in self.backups if one.moment <= mark.moment and one.log == mark.log]
+        return bool(before) and not before[-1].purged
+
+    def tables(self) -> list[str]:
+        return sorted(key for key in self.content if not key.endswith("."))
+
+    def insert(self, key: str, count: int, *, kept: bool = True) -> None:
+        place, table = key.split(".")
+        numbers = range(self.next + 1, self.next + count + 1)
+        self.next += count
+        with self.session(NAME, place) as session:
+            session.execute("BEGIN")
+            for number in numbers:
+                session.execute(f"INSERT INTO {table} (id, x) VALUES ({number}, '{'x' * 1000}')")
+            session.execute("COMMIT" if kept else "ROLLBACK")
+        if kept:
+            self.content[key] = (*self.content[key], *numbers)
+
+    def check(self) -> None:
+        assert self.read(NAME) == self.content
+
+    def read(self, name: str) -> Content:
+        found: Content = {}
+        for place in PLACES:
+            wanted = "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s"
+            if self.engine == "postgresql":
+                wanted = "SELECT 1 FROM pg_database WHERE datname = %s AND datconnlimit <> -2"
+            with self.session(name) as session:
+                if not session.execute(wanted, place):
+                    continue
+            found[f"{place}."] = ()
+            with self.session(name, place) as session:
+                schema = "public" if self.engine == "postgresql" else place
+                tables = session.execute(
+                    "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", schema
+                )
+                for (table,) in tables:
+                    rows = session.execute(f"SELECT id FROM {table} ORDER BY id")
+                    found[f"{place}.{table}"] = tuple(row[0] for row in rows)
+        return found
+
+    def run(self, statement: str, place: str = "") -> None:
+        with self.session(NAME, place) as session:
+            session.execute(statement)
+
+    @contextlib.contextmanager
+    def session(self, name: str, place: str = "") -> Iterator[Session]:
+        with self.host.instance(name).session(database=place) as session:
+            yield session
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
+    home = Home("dbod-itest-histories", tmp_path_factory.mktemp("labs"))
+    home.make()
+    made = DockerHost(home, say)
+    try:
+        yield made
+    finally:
+        DockerHost(Home(home.name, home.root), say).remove_all()
+
+
+@pytest.mark.timeout(100_000)
+@pytest.mark.parametrize("engine", list(engines.ALL))
+def test_a_restore_gives_what_was_committed_or_changes_nothing(host: DockerHost, engine: str) -> None:
+    run_state_machine_as_test(
+        partial(History, host, engine),  # type: ignore[arg-type]
+        settings=settings(
+            max_examples=COUNT,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+    assert SEEN[engine, "restored"] > COUNT // 10, SEEN
