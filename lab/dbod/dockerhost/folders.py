@@ -51,8 +51,6 @@ class Folder:
         for folder, mode in ((self.folder, 0o755), (self.store.backups, 0o700), (self.backups, 0o700)):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)  # whatever our umask is: the server is another user
-        tmp = ("install", "--directory", f"--owner={UID}", f"--group={UID}", "--mode=0700", self.folder / "tmp")
-        process.run(*process.as_root(*tmp))
         self.begin_log(self.record.log)
 
     def begin_log(self, number: int) -> None:

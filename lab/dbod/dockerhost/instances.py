@@ -70,7 +70,13 @@ class Instance(Folder):
 
     def configure(self, settings: Mapping[str, str], extra: Mapping[str, str] | None = None, name: str = "") -> None:
         """Write the configuration that the next start reads; ``name`` is added to the file's name."""
+        self._furnish()
         self.put(f"server.cnf{name}", self.engine.config(settings, self.record.memory, extra or {}))
+
+    def _furnish(self) -> None:
+        """What configuration and command line name in the folder; that of an earlier version lacks it."""
+        tmp = ("install", "--directory", f"--owner={UID}", f"--group={UID}", "--mode=0700", self.folder / "tmp")
+        process.run(*process.as_root(*tmp))
         if self.engine.name == "mariadb":
             self.put("service.sql", accounts.mariadb(self.service_password))
         else:
@@ -131,7 +137,7 @@ class Instance(Folder):
     def start(self, seconds: float = START_SECONDS, former: str = "") -> float:
         """Start and wait until it answers; the seconds that took. Raises: GaveUp (its last words), TimedOut.
 
-            A server that does not let the service in is started once more, with the service's account put back.
+        A server that does not let the service in is started once more, with the service's account put back.
         ``former`` is the service's password where PostgreSQL's data have another than this instance's.
         """
         began, name = monotonic(), self.record.name
@@ -164,6 +170,7 @@ class Instance(Folder):
         """Start it again, as a container made anew, with the service's account as it was made."""
         name, self._former = self.record.name, ""
         self.stop()
+        self._furnish()
         self.servers.create(name, self.server())
         if self.engine.name == "postgresql":
             self.put("service.sql", accounts.postgresql(self.service_password, self.record.version))
@@ -178,11 +185,6 @@ class Instance(Folder):
             self.engine.set_admin(session, self.password)
             self.engine.set_service(session, self.record.version, self.service_password)
         self._former = ""
-
-    def shut_out(self) -> bool:
-        """Whether it runs and does not let the service in."""
-        error = self._silence()
-        return error is not None and accounts.shut_out(error)
 
     def stop(self) -> None:
         """Stop the server; one that does not run is fine."""
@@ -208,9 +210,9 @@ class Instance(Folder):
     def need_running(self) -> None:
         """Raises: Refused, if it does not answer."""
         if error := self._silence():
-            why = f": {accounts.why(error)}" if self.servers.running(self.record.name) else ""
+            why = f": {sql.said(error)}" if self.servers.running(self.record.name) else ""
             raise Refused(
-                f"{self.record.name} does not answer{why}.",
+                f"{self.record.name} does not answer{why}".rstrip(".") + ".",
                 f"Start it: ./inv dbod start --instance={self.record.name}",
             )
 

@@ -138,10 +138,8 @@ class DockerHost:
     def _start(self, request: Request, note: Note) -> Value:
         found = self._open(request)
         if not found.answers():
-            found.make_folders()
             found.configure(found.record.settings)
-            if not self.servers.running(found.record.name) or found.shut_out():
-                found.stop()
+            if not self.servers.running(found.record.name):
                 # made anew: its folder may lie elsewhere now, and what it may do may have changed
                 self.servers.create(found.record.name, found.server())
         note(f"answered after {found.start():.2f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from lab.dbod.contract import Operation, State
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.accounts import SERVICE
 from lab.dbod.dockerhost.provider import DockerHost
+from lab.dbod.dockerhost.records import Backup
 from lab.engines import sql
 from lab.engines.sql import ERRORS
 
@@ -146,6 +148,38 @@ def test_our_account_is_put_back_by_a_start(host: DockerHost, engine: str, name:
     # what was done to it is in the log as well
     do(host, Operation.RESTORE, name, backup=backup, time=moment)
     assert rows(host, name, place) == [1, 2]
+
+
+GONE = {"mariadb": f"DROP USER {SERVICE}", "postgresql": f"ALTER ROLE {SERVICE} RENAME TO was"}
+BEFORE = {
+    "mariadb": {"/srv/tmp": "/tmp", engines.STATEMENTS: "/dev/null"},
+    "postgresql": {"/srv/pg_hba.conf": f"{engines.DATA}/pg_hba.conf"},
+}
+"""Paths on command line and in configuration, and what the version before the service's account had there."""
+
+
+def test_an_instance_of_an_earlier_version_is_restored_at_once(host: DockerHost, engine: str, name: str) -> None:
+    found = host.instance(name)
+
+    def before(text: str) -> str:
+        for ours, theirs in BEFORE[engine].items():
+            text = text.replace(ours, theirs)
+        return text
+
+    with host.session(name) as session:
+        session.execute(GONE[engine])
+    found.stop()
+    found.store.snapshot(found.data, found.backups / "before")
+    host.records.put(replace(found.record, backups=(Backup("before", now(), found.record.version, 1, {}),)))
+    config = found.folder / "server.cnf"
+    config.write_text(before(config.read_text()))
+    host.servers.create(name, replace(found.server(), argv=tuple(before(word) for word in found.server().argv)))
+    process.run(*process.as_root("rm", "-r", found.folder / "tmp"))
+    for left in ("service.sql", "pg_hba.conf"):
+        (found.folder / left).unlink(missing_ok=True)
+    do(host, Operation.RESTORE, name)
+    assert host.state(host.records.get(name)) == State.RUNNING
+    assert rows(host, name) == [1]
 
 
 def test_a_trigger_at_logins_and_a_limit_of_time_stop_owners_only(host: DockerHost) -> None:
