@@ -47,7 +47,8 @@ def _bad(error: ParseError) -> BadCommand:
     if error.context and error.context.name:
         task, flags = str(error.context.name), list(error.context.flags)
     if missing := re.match(r"'([^']+)' did not receive required positional arguments: (.*)", said):
-        return BadCommand(f"{missing[1]} needs {missing[2].replace(chr(39), '')}.", missing[1], [])
+        lacking = missing[2].replace("'", "")
+        return BadCommand(f"{missing[1]} needs {lacking}.", missing[1], [])
     if bare := re.match(r"Flag <Argument: ([^ >]+)", said):
         return BadCommand(f"--{bare[1]} needs a value.", task, [])
     if not (unknown := re.match(r"No idea what '(.*)' is", said)):

@@ -45,7 +45,7 @@ class Secrets:
             self._values = self._read()
             if self._values.keys() & set(keys):
                 self._values = {key: value for key, value in self._values.items() if key not in keys}
-                write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+                self._save()
 
     def _read(self) -> dict[str, str]:
         try:
@@ -62,7 +62,10 @@ class Secrets:
             self._values = self._read()
             if again or key not in self._values:
                 self._values[key] = value
-                write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
+                self._save()
+
+    def _save(self) -> None:
+        write_atomically(self._path, json.dumps(self._values, indent=1, sort_keys=True), 0o600)
 
     def values(self) -> list[str]:
         """All values, for a redactor or a test that greps for them."""

@@ -17,8 +17,6 @@ import pymysql
 from packaging.version import Version
 from pg8000.dbapi import DatabaseError
 
-from lab.engines import sql
-
 SERVICE = "trove_lab"
 EVERYTHING = 2**64 - 1
 """MariaDB's global rights, a bit each."""
@@ -30,15 +28,7 @@ SHUT_OUT = {
     "postgresql": ("28000", "28P01", "3D000", "55000"),
 }
 """Codes of errors that end a login, and that no waiting mends."""
-HBA = "".join(
-    f"{line}\n"
-    for line in (
-        "local all all trust",
-        "host all all 127.0.0.1/32 scram-sha-256",
-        "host all all ::1/128 scram-sha-256",
-        "host all all all scram-sha-256",
-    )
-)
+HBA = "local all all trust\nhost all all all scram-sha-256\n"
 """PostgreSQL's rules for logins: out of the owner's reach, who could lock everybody out."""
 
 
@@ -89,11 +79,6 @@ def shut_out(error: BaseException) -> bool:
     if isinstance(error, DatabaseError) and error.args and isinstance(error.args[0], dict):
         return error.args[0].get("C") in SHUT_OUT["postgresql"]
     return False
-
-
-def why(error: BaseException) -> str:
-    """The server's words about a login."""
-    return sql.said(error).strip().rstrip(".")
 
 
 def verifier(password: str) -> str:
