@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from lab.containers import client, ownership
-from lab.core.home import LABEL, OWNER
+import pytest
 
-NAMES = re.compile(r"(itest|dbod-itest|dbod-travel|dbod-serve-itest|e2e)(-|$)")
+from lab.containers import client, ownership
+
+NAMES = re.compile(r"(itest|dbod-itest|dbod-serve-itest|e2e)(-|$)")
 """Names that labs and services have in tests, and in tests only."""
 
 
@@ -15,10 +16,13 @@ def clear() -> list[str]:
     """Remove what Docker holds of labs with such names; the names, sorted."""
     if client.usable() is not None:
         return []
-    with client.connect() as daemon:
-        labels = [dict(c.labels) for c in daemon.containers.list(all=True, ignore_removed=True)]
-        labels += [dict(n.attrs.get("Labels") or {}) for n in daemon.networks.list()]
-    found = sorted({one[LABEL] for one in labels if OWNER in one and NAMES.match(one.get(LABEL, ""))})
+    found = sorted(name for name in ownership.foreign("") if NAMES.match(name))
     for name in found:
         ownership.remove(name)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_a_killed_run() -> None:
+    """A run that was killed has labs of these names as well, and its folder may be gone."""
+    clear()

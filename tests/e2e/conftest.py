@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests import killed
+from tests.killed import nothing_of_a_killed_run  # noqa: F401 - a fixture of every test here
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "e2e"
@@ -110,12 +110,6 @@ def host() -> dict[str, set[str]]:
         "iptables": {r for r in lines("iptables-save") if r.startswith("-A") and "docker0" not in r},
         "processes": {p for p in lines("ps", "axo", "args") if f".lab/{NAME}/" in p and "pytest" not in p},
     }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_of_a_killed_run() -> None:
-    """A run that was killed has labs of these names as well, and its folder may be gone."""
-    killed.clear()
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,10 @@ import pytest
 from lab.core.job import Job
 from lab.core.waits import silent
 from lab.guest import datastores
-from tests import killed
+from tests.killed import nothing_of_a_killed_run  # noqa: F401 - a fixture of every test here
 
 SUITE = "trixie"
 BUILD_SECONDS = 900
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_of_a_killed_run() -> None:
-    """A run that was killed has labs of these names as well, and its folder may be gone."""
-    killed.clear()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import pytest
 from lab.containers import client
 from lab.core import process
 from lab.core.errors import LabError, Refused
-from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, State
 from lab.dbod.dockerhost import engines
@@ -22,7 +21,7 @@ from lab.dbod.dockerhost.records import Backup
 from lab.engines import sql
 from lab.engines.sql import ERRORS
 
-from .test_travel import do, now, say
+from .hosts import do, now, tabled
 
 pytestmark = pytest.mark.integration
 
@@ -57,17 +56,6 @@ OURS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
-    home = Home("dbod-itest-accounts", tmp_path_factory.mktemp("labs"))
-    home.make()
-    made = DockerHost(home, say)
-    try:
-        yield made
-    finally:
-        made.remove_all()
-
-
 @pytest.fixture(params=list(engines.ALL))
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -76,12 +64,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def name(host: DockerHost, engine: str) -> Iterator[str]:
     """A new instance of one table with one row."""
-    do(host, Operation.CREATE, "acc", engine=engine)
     try:
-        with host.session("acc") as session:
-            session.execute("CREATE SCHEMA app")
-            session.execute("CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
-            session.execute("INSERT INTO app.t VALUES (1)")
+        add(host, tabled(host, "acc", engine), 1)
         yield "acc"
     finally:
         do(host, Operation.DESTROY, "acc")
@@ -183,12 +167,9 @@ def test_an_instance_of_an_earlier_version_is_restored_at_once(host: DockerHost,
 
 
 def test_a_trigger_at_logins_and_a_limit_of_time_stop_owners_only(host: DockerHost) -> None:
-    do(host, Operation.CREATE, "acc", engine="postgresql")
     try:
-        with host.session("acc") as session:
+        with host.session(tabled(host, "acc", "postgresql")) as session:
             for statement in (
-                "CREATE SCHEMA app",
-                "CREATE TABLE app.t (id INTEGER PRIMARY KEY)",
                 "CREATE FUNCTION app.no() RETURNS event_trigger LANGUAGE plpgsql "
                 "AS 'BEGIN RAISE EXCEPTION ''no''; END'",
                 "CREATE EVENT TRIGGER no ON login EXECUTE FUNCTION app.no()",

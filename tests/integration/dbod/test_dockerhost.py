@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.containers import client, ownership
 from lab.core import process, waits
 from lab.core.errors import PortTaken, Refused
-from lab.core.home import Home
 from lab.dbod import jobs
-from lab.dbod.contract import TIME, Operation, Outcome, Request, Result, State
+from lab.dbod.contract import TIME, Operation, Outcome, Request, State
 from lab.dbod.dockerhost import engines, storage
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.evaluation import faults, host_strikes
@@ -30,48 +26,16 @@ from lab.dbod.providers.shared import Shared
 from lab.engines import sql
 from lab.engines.sql import ERRORS
 
+from .hosts import do, opened, tabled
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def say(_: str) -> None:
-    pass
-
-
-def _host(name: str, root: Path, store: str = "") -> DockerHost:
-    home = Home(name, root)
-    home.make()
-    if store:
-        home.state["store"] = store
-    return DockerHost(home, say)
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
-    made = _host("dbod-itest", tmp_path_factory.mktemp("labs"))
-    try:
-        yield made
-    finally:
-        made.remove_all()
-    assert ownership.labelled(made.home.name) == []
-    assert not os.path.ismount(made.home.path / "store")
-
-
-def do(host: Any, operation: Operation, name: str, **given: Any) -> Result:
-    result = jobs.perform(host, Request(operation, name, **given))
-    assert result.error is None, result.error
-    return result
-
-
 @pytest.fixture(scope="module", params=list(engines.ALL))
 def name(request: pytest.FixtureRequest, host: DockerHost) -> str:
-    made = f"it_{request.param}"
-    do(host, Operation.CREATE, made, engine=request.param)
-    with host.session(made) as session:
-        session.execute("CREATE SCHEMA app")
-        session.execute("CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
-    return made
+    return tabled(host, f"it_{request.param}", request.param)
 
 
 def write(host: DockerHost, name: str, *rows: int) -> None:
@@ -252,10 +216,10 @@ def test_the_command_by_hand_speaks_json(host: DockerHost, tmp_path: Path) -> No
         "from lab.cli import show; from lab.dbod import command; from lab.dbod.providers import table; import sys\n"
     )
     asked += "from lab.core.home import Home\n"
-    asked += "from pathlib import Path; table.Home = lambda name: Home('dbod-itest', Path(sys.argv[1]))\n"
+    asked += "from pathlib import Path; table.Home = lambda name: Home(sys.argv[2], Path(sys.argv[1]))\n"
     asked += "show.job(command.run(command.request('list', ''), 'docker-host', 'lab', show.note), True)"
-    done = subprocess.run([sys.executable, "-c", asked, str(host.home.root)], cwd=ROOT, capture_output=True,
-                          text=True, check=True)  # fmt: skip
+    words = [sys.executable, "-c", asked, str(host.home.root), host.home.name]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout)
     assert told["job"] == "FINISHED_OK"
     assert {one["state"] for one in told["value"]} <= {"RUNNING"}
@@ -263,13 +227,9 @@ def test_the_command_by_hand_speaks_json(host: DockerHost, tmp_path: Path) -> No
 
 
 def test_without_snapshots_a_copy_says_that_it_is_one(host: DockerHost, tmp_path: Path) -> None:
-    plain = _host("dbod-itest-copy", tmp_path, storage.COPY)
+    plain = opened("dbod-itest-copy", tmp_path, storage.COPY)
     try:
-        do(plain, Operation.CREATE, "it_copy", engine="postgresql")
-        with plain.session("it_copy") as session:
-            session.execute("CREATE SCHEMA app")
-            session.execute("CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
-        write(plain, "it_copy", 1)
+        write(plain, tabled(plain, "it_copy", "postgresql"), 1)
         assert "PLAIN COPY" in do(plain, Operation.BACKUP, "it_copy").value["how"]
         write(plain, "it_copy", 2)
         do(plain, Operation.RESTORE, "it_copy")

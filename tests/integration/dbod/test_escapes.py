@@ -19,13 +19,12 @@ import pytest
 from lab.containers import client
 from lab.core import process
 from lab.core.errors import LabError
-from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.provider import DockerHost
 
-from .test_travel import do, now, say
+from .hosts import do, now, tabled
 
 pytestmark = pytest.mark.integration
 
@@ -88,25 +87,9 @@ class Watched:
         return plain and self.canary.stat().st_uid == 0 and list(self.trap.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
-    home = Home("dbod-itest-escapes", tmp_path_factory.mktemp("labs"))
-    home.make()
-    made = DockerHost(home, say)
-    try:
-        yield made
-    finally:
-        made.remove_all()
-
-
 @pytest.fixture(scope="module", params=list(engines.ALL))
 def name(request: pytest.FixtureRequest, host: DockerHost) -> str:
-    made = f"esc_{request.param}"
-    do(host, Operation.CREATE, made, engine=request.param)
-    with host.session(made) as session:
-        session.execute("CREATE SCHEMA app")
-        session.execute("CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
-    return made
+    return tabled(host, f"esc_{request.param}", request.param)
 
 
 @pytest.fixture
@@ -147,11 +130,8 @@ def test_what_its_administrator_reaches_for(host: DockerHost, name: str, what: s
 @pytest.mark.parametrize("engine", list(engines.ALL))
 def test_what_lies_in_wait_for_root(host: DockerHost, engine: str, what: str, watched: Watched) -> None:
     name = "esc_trap"
-    do(host, Operation.CREATE, name, engine=engine)
     try:
-        with host.session(name) as session:
-            session.execute("CREATE SCHEMA app")
-            session.execute("CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
+        with host.session(tabled(host, name, engine)) as session:
             session.execute("INSERT INTO app.t VALUES (1)")
         first = do(host, Operation.BACKUP, name).value["id"]
         with host.session(name) as session:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,14 +22,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from lab.core import waits
 from lab.core.errors import LabError
-from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.engines.sql import Session
 
-from .test_travel import do, say
+from .hosts import do, opened
 
 pytestmark = pytest.mark.integration
 
@@ -161,7 +159,7 @@ class History(RuleBasedStateMachine):
             one.purged = one.purged or one.log == self.log
 
     def another_process(self) -> None:
-        self.host = DockerHost(Home(self.host.home.name, self.host.home.root), say)
+        self.host = opened(self.host.home.name, self.host.home.root)
 
     @rule()
     def backup(self) -> None:
@@ -256,21 +254,8 @@ class History(RuleBasedStateMachine):
         with self.session(NAME, place) as session:
             session.execute(statement)
 
-    @contextlib.contextmanager
-    def session(self, name: str, place: str = "") -> Iterator[Session]:
-        with self.host.instance(name).session(database=place) as session:
-            yield session
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
-    home = Home("dbod-itest-histories", tmp_path_factory.mktemp("labs"))
-    home.make()
-    made = DockerHost(home, say)
-    try:
-        yield made
-    finally:
-        DockerHost(Home(home.name, home.root), say).remove_all()
+    def session(self, name: str, place: str = "") -> contextlib.AbstractContextManager[Session]:
+        return self.host.instance(name).session(database=place)
 
 
 @pytest.mark.timeout(100_000)

@@ -23,15 +23,13 @@ from lab.dbod import database
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.serve import server
 
+from .hosts import opened
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "dbod-serve-itest"
 JOBS = 1000
-
-
-def say(_: str) -> None:
-    pass
 
 
 class Served:
@@ -91,7 +89,7 @@ class Served:
 
     def host(self) -> DockerHost:
         """A look at the home while no server runs."""
-        return DockerHost(Home(NAME, self.home.root), say)
+        return opened(NAME, self.home.root)
 
 
 @pytest.fixture(scope="module")

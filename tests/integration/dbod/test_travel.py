@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +12,21 @@ import pytest
 
 from lab.core import process, waits
 from lab.core.errors import LabError, NoSuch, Refused
-from lab.core.home import Home
 from lab.dbod import jobs
-from lab.dbod.contract import Operation, Request, Result
+from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.provider import DockerHost
+
+from .hosts import do, now, tabled
 
 pytestmark = pytest.mark.integration
 MARIADB, POSTGRESQL = "tr_mariadb", "tr_postgresql"
 
 
-def say(_: str) -> None:
-    pass
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[DockerHost]:
-    home = Home("dbod-travel", tmp_path_factory.mktemp("labs"))
-    home.make()
-    made = DockerHost(home, say)
-    try:
-        do(made, Operation.CREATE, MARIADB, engine="mariadb")
-        do(made, Operation.CREATE, POSTGRESQL, engine="postgresql")
-        for name in (MARIADB, POSTGRESQL):
-            sql(made, name, "CREATE SCHEMA app", "CREATE TABLE app.t (id INTEGER PRIMARY KEY)")
-        yield made
-    finally:
-        made.remove_all()
-
-
-def do(host: DockerHost, operation: Operation, name: str, **given: Any) -> Result:
-    result = jobs.perform(host, Request(operation, name, **given))
-    assert result.error is None, result.error
-    return result
+@pytest.fixture(scope="module", autouse=True)
+def instances(host: DockerHost) -> None:
+    tabled(host, MARIADB, "mariadb")
+    tabled(host, POSTGRESQL, "postgresql")
 
 
 def refused(host: DockerHost, operation: Operation, name: str, **given: Any) -> LabError:
@@ -76,14 +56,6 @@ def begin(host: DockerHost, name: str) -> str:
     """An empty table, and a backup of it; the backup's id."""
     sql(host, name, "DELETE FROM app.t", "INSERT INTO app.t VALUES (1)")
     return str(do(host, Operation.BACKUP, name).value["id"])
-
-
-def now() -> str:
-    """A moment with a second around it in which nothing is written."""
-    waits.pause(1.1)
-    moment = datetime.now(UTC).isoformat()
-    waits.pause(1.1)
-    return moment
 
 
 # --- MariaDB's log -----------------------------------------------------------------------------------------
