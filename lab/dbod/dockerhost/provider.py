@@ -8,11 +8,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from lab.core import state
 from lab.core.errors import Missing, Refused
 from lab.core.home import Home
 from lab.core.waits import Note
-from lab.dbod import database
+from lab.dbod import database, lock
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.dockerhost import backups, checker, configs, hostwork, recovery, storage
 from lab.dbod.dockerhost.creation import Creation
@@ -104,11 +103,7 @@ class DockerHost:
         storage.release(self.home)
 
     def _alone(self, body: Callable[[Request, Note], Value]) -> Handler:
-        def run(request: Request, note: Note) -> Value:
-            with contextlib.nullcontext() if self._owned else state.lock(self.home.path, self.home.name):
-                return body(request, note)
-
-        return run
+        return body if self._owned else lock.alone(body, self.home.path, self.home.name)
 
     def of(self, record: Record) -> Instance:
         """The instance of a record, be it not made yet."""

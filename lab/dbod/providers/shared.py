@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from lab.core.errors import DatabaseFailed, Missing, Refused
 from lab.core.waits import Note
-from lab.dbod import jobs
+from lab.dbod import jobs, lock
 from lab.dbod.contract import Handler, Operation, Request, State, Value
+from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.instances import PING_SECONDS, Instance
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.engines import sql
@@ -19,20 +21,22 @@ from lab.engines.sql import Login, Session
 SERVER = "shared_"
 """Before an engine's name: the server that all databases of that engine are in."""
 KEY = "shared.databases"
-RESERVED = frozenset(
-    {
-        "mysql",
-        "sys",
-        "information_schema",
-        "performance_schema",
-        "root",
-        "postgres",
-        "template0",
-        "template1",
-        "public",
-    }
-)
-"""Databases and accounts that the servers bring with them."""
+RESERVED = {
+    "mariadb": {"information_schema", "mariadb", "mariadb.sys", "mysql", "performance_schema", "root", "sys"},
+    "postgresql": {"postgres", "template0", "template1"},
+    "SQL": {"none", "public"},
+}
+"""Databases and accounts that the servers bring with them, and words that are no account's in either engine."""
+PREFIX = "pg_"
+"""PostgreSQL keeps every role that begins so for itself."""
+THERE = {
+    "mariadb": (
+        "SELECT 1 FROM mysql.user WHERE user = '{}'",
+        "SELECT 1 FROM information_schema.schemata WHERE schema_name = '{}'",
+    ),
+    "postgresql": ("SELECT 1 FROM pg_roles WHERE rolname = '{}'", "SELECT 1 FROM pg_database WHERE datname = '{}'"),
+}
+"""Whether a server has an account of that name, and a database."""
 Run = Callable[[str], list[tuple[Any, ...]]]
 """Runs a statement; gives its rows."""
 ONE = "one server serves all databases"
@@ -62,28 +66,36 @@ WORK = {
 
 
 class Shared:
-    """The provider ``shared``; its servers are instances of a container host that it keeps for itself."""
+    """The provider ``shared``; its servers are instances of a container host that it keeps for itself.
+
+    ``host`` takes no lock: what changes something holds it here, be it about a server or about what is in it. With
+    ``owned`` the caller holds it.
+    """
 
     name = "shared"
     work = WORK
     lacks = LACKS
 
-    def __init__(self, host: DockerHost) -> None:
+    def __init__(self, host: DockerHost, owned: bool = False) -> None:
         self.host = host
+        self._owned = owned
         self._state = host.home.state
 
     @property
     def does(self) -> Mapping[Operation, Handler]:
         """What it has."""
         return {
-            Operation.CREATE: self._create,
-            Operation.DESTROY: self._destroy,
+            Operation.CREATE: self._alone(self._create),
+            Operation.DESTROY: self._alone(self._destroy),
             Operation.LIST: lambda _request, _note: [self._shown(name) for name in sorted(self._known())],
             Operation.PING: lambda request, _note: {"answers": self._answers(request.instance)},
             Operation.MONITOR: self._monitor,
             Operation.CHECK: lambda _request, _note: [self._shown(name) for name in sorted(self._known())],
             Operation.CREDENTIALS: self._credentials,
         }
+
+    def _alone(self, body: Handler) -> Handler:
+        return body if self._owned else lock.alone(body, self.host.home.path, self.host.home.name)
 
     def session(self, name: str) -> AbstractContextManager[Session]:
         """The account's own session: there is no administrator's for users."""
@@ -105,14 +117,17 @@ class Shared:
         return self.host.instance(SERVER + engine)
 
     def _login(self, name: str) -> Login:
-        return Login(self._engine(name), "127.0.0.1", name, self.host.home.secrets[f"account.{name}"], name)
+        return self._account(self._engine(name), name)
+
+    def _account(self, engine: str, name: str) -> Login:
+        return Login(engine, "127.0.0.1", name, self.host.home.secrets[f"account.{name}"], name)
 
     def _create(self, request: Request, note: Note) -> Value:
         name, engine = request.instance, request.engine
         if request.port or request.version:
             what = "port" if request.port else "version"
             raise Missing(self.name, "create", f"{ONE}: a database has no {what} of its own")
-        if name in RESERVED:
+        if name.startswith(PREFIX) or any(name in names for names in RESERVED.values()):
             raise Refused(f"{name!r} is a name of the servers' own.", "Choose another name.")
         if name in self._known():
             if self._engine(name) != engine:
@@ -122,22 +137,60 @@ class Shared:
         if self.host.records.find(SERVER + engine) is None:
             note("starting the server that all share")
             jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine)
-        password = self.host.home.secrets[f"account.{name}"]
         with self._admin(engine) as run:
-            # what a killed create left; the contract checks names, passwords are alphanumeric (lab/core/secrets.py)
-            self._drop(run, engine, name)
+            self._make(run, self._account(engine, name))
+        self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
+        return self._shown(name)
+
+    def _make(self, run: Run, login: Login) -> None:
+        """The account, its database and its rights. Raises: Refused (the server has one of that name), sql.ERRORS.
+
+        What is there is left as it is. It is gone on with where the account opens with the password that we keep:
+        then a create that was killed had made it. A create that fails takes back what it made itself.
+        """
+        engine, name = login.datastore, login.user
+        account, database = (bool(run(query.format(name))) for query in THERE[engine])
+        if (account or database) and not (account and self._opens(login)):
+            what = "an account" if account else "a database"
+            raise Refused(
+                f"The shared {engine} server has {what} {name!r} already, which was not made here.",
+                "Choose another name.",
+            )
+        made: list[str] = []
+        try:
+            # the contract checks names, passwords are alphanumeric (lab/core/secrets.py)
             if engine == "mariadb":
-                run(f"CREATE DATABASE `{name}`")
-                run(f"CREATE USER `{name}`@'%%' IDENTIFIED BY '{password}'")
+                if not account:
+                    run(f"CREATE USER `{name}`@'%%' IDENTIFIED BY '{login.password}'")
+                    made.append(f"DROP USER `{name}`@'%%'")
+                if not database:
+                    run(f"CREATE DATABASE `{name}`")
+                    made.append(f"DROP DATABASE `{name}`")
                 # in a GRANT, _ stands for any character: a_b would be given axb too
                 pattern = name.replace("_", "\\_")
                 run(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO `{name}`@'%%'")
             else:
-                run(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
-                run(f'CREATE DATABASE "{name}" OWNER "{name}"')
+                if not account:
+                    run(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{login.password}'")
+                    made.append(f'DROP ROLE "{name}"')
+                if not database:
+                    run(f'CREATE DATABASE "{name}" OWNER "{name}"')
+                    made.append(f'DROP DATABASE "{name}"')
                 run(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
-        self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
-        return self._shown(name)
+        except BaseException:
+            for statement in reversed(made):
+                with contextlib.suppress(*sql.ERRORS):  # what stays opens with our password: the next create goes on
+                    run(statement)
+            raise
+
+    def _opens(self, login: Login) -> bool:
+        """Whether the account is there with the password that we keep, be there no database of its own yet."""
+        anywhere = replace(login, database="" if login.datastore == "mariadb" else engines.POSTGRESQL.database)
+        try:
+            with sql.connect(anywhere, "127.0.0.1", self._server(login.datastore).record.port, seconds=PING_SECONDS):
+                return True
+        except sql.ERRORS:
+            return False
 
     def _destroy(self, request: Request, note: Note) -> Value:
         name = request.instance

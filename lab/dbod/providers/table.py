@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lab.cloud import access
 from lab.config import settings
 from lab.core.errors import BadValue, NotUp
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.waits import Note
+from lab.dbod import lock
 from lab.dbod.contract import Provider
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers.shared import Shared
@@ -42,14 +45,19 @@ def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = Fa
     Raises: BadValue, NoSuchLab, NotUp (it is not up).
     """
     if checked(name) == "trove":
-        return trove(lab)
-    made = DockerHost(home_of(name, lab, host), note, owned=owned)
+        return trove(lab, owned)
+    made = DockerHost(home_of(name, lab, host), note, owned=owned or name == "shared")
     if owned:
         _ = made.store  # opened once, before there are threads
-    return made if name == "docker-host" else Shared(made)
+    return made if name == "docker-host" else Shared(made, owned)
 
 
-def trove(lab: str) -> CloudHost:
+def lock_of(name: str, home: Home) -> Path:
+    """The folder of a provider's lock: its home, or for Trove one of its own, as the lab's is its commands'."""
+    return home.path / lock.TROVE if name == "trove" else home.path
+
+
+def trove(lab: str, owned: bool = False) -> CloudHost:
     """Trove in the lab of that name. Raises: NoSuchLab, NotUp."""
     home = labs.home_of(lab)
     machine = labs.machine_of(home)
@@ -57,4 +65,4 @@ def trove(lab: str) -> CloudHost:
         raise NotUp(f"Lab {lab!r} is not up.", f"./inv up --name={lab} starts it.")
     demo, admin = (Api(access.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
     patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
-    return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience))
+    return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience), owned)

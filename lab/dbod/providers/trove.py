@@ -13,6 +13,7 @@ from lab.core.errors import Missing, Refused
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.waits import Note
+from lab.dbod import lock
 from lab.dbod.contract import Handler, Operation, Request, State, Value
 from lab.dbod.providers.trove_api import Api, in_our_words
 from lab.dbod.providers.trove_view import PREFIX, shown, state
@@ -50,14 +51,14 @@ class Access:
 
 
 class CloudHost:
-    """The provider ``trove``."""
+    """The provider ``trove``. What changes something holds its lock (LabBusy); with ``owned`` the caller holds it."""
 
     name = "trove"
     work = WORK
     lacks = LACKS
 
-    def __init__(self, access: Access) -> None:
-        self.access = access
+    def __init__(self, access: Access, owned: bool = False) -> None:
+        self.access, self._owned = access, owned
         self._api = access.user
 
     @property
@@ -87,6 +88,7 @@ class CloudHost:
             Operation.REPLICATE: self._replicate,
             Operation.PROMOTE: self._promote,
         }
+        handlers = handlers if self._owned else lock.guarded(handlers, self.access.home, lock.TROVE)
         return {operation: in_our_words(handler) for operation, handler in handlers.items()}
 
     def session(self, name: str) -> AbstractContextManager[Session]:

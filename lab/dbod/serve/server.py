@@ -32,11 +32,9 @@ def serve(name: str, lab: str, port: int, note: Note, host_name: str = table.HOS
     home = table.home_of(name, lab, host_name)
     if name != "trove":
         packages.ensure({"docker"}, note, cache() / "dbod-install.log")
-    # Trove's own commands go on beside us: what they do is Trove's to keep apart
-    owned = home.path if name != "trove" else home.path / "serve"
     listening = listen(port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    with listening, state.lock(owned, home.name, f"{SERVER} at {address}"):
+    with listening, state.lock(table.lock_of(name, home), home.name, f"{SERVER} at {address}"):
         provider = table.provider(name, lab, note, host_name, owned=True)
         token, path = auth.token(home)
         service = Service(provider, database.of(home), WORKERS[name], note)

@@ -45,7 +45,7 @@ def home(tmp_path: Path) -> Home:
 def provider(request: pytest.FixtureRequest, home: Home) -> Provider:
     if request.param == "trove":
         return CloudHost(access(home)[0])
-    host = DockerHost(home, say)
+    host = DockerHost(home, say, owned=request.param == "shared")
     return host if request.param == "docker-host" else Shared(host)
 
 

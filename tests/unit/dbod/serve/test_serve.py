@@ -28,13 +28,16 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from lab.core import errors, state, waits
 from lab.core.home import Home
 from lab.dbod import command, database
-from lab.dbod.contract import Operation, Request
+from lab.dbod.contract import Operation, Provider, Request
 from lab.dbod.database import Database
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers import table
+from lab.dbod.providers.shared import Shared
+from lab.dbod.providers.trove import CloudHost
 from lab.dbod.serve import auth, connections, server
 from lab.dbod.serve.queue import JobState, Queue
 from lab.dbod.serve.service import Service
+from tests.unit.dbod.faketrove import access
 from tests.unit.dbod.serve import tinyserve
 from tests.unit.dbod.tinyhost import TinyHost
 
@@ -537,6 +540,29 @@ def test_while_it_runs_commands_leave_their_work_to_it(owned: Service, tmp_path:
     lacking = command.perform(by_hand, home, Request(Operation.UPGRADE, "a"), said.append)
     assert isinstance(lacking.error, errors.Missing)
     assert lacking.error.exit_code == errors.Missing.exit_code
+
+
+@pytest.mark.parametrize("name", ["shared", "trove"])
+def test_every_provider_leaves_its_work_to_the_server_that_has_it(name: str, tmp_path: Path) -> None:
+    home, said = Home("lab", tmp_path), list[str]()
+    home.make()
+    by_hand: Provider = (
+        CloudHost(access(home)[0]) if name == "trove" else Shared(DockerHost(home, said.append, owned=True))
+    )
+    found = database.of(home)
+    served = Service(TinyHost(tmp_path, found), found, 1, said.append)
+    wanted = Request(Operation.CREATE, "a", engine="postgresql")
+    with state.lock(table.lock_of(name, home), home.name, "dbod-serve at http://127.0.0.1:1/"):
+        served.start()
+        made = command.perform(by_hand, home, wanted, said.append)
+        served.stop()
+        waits.cancelled.clear()
+    assert (made.job, made.value["name"]) == ("FINISHED_OK", "a")
+    assert TinyHost(tmp_path).names() == ["a"]
+    with state.lock(table.lock_of(name, home), home.name):
+        assert isinstance(command.perform(by_hand, home, wanted, said.append).error, errors.LabBusy)
+        looked = command.perform(by_hand, home, Request(Operation.LIST), said.append)
+    assert looked.value == []
 
 
 def test_another_command_is_not_asked(tmp_path: Path) -> None:
