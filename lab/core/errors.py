@@ -470,6 +470,19 @@ class OperationFailed(LabError):
         )
 
 
+class PoisonJob(LabError):
+    """A job that ended its worker each time that it was begun; ``how`` is how the last one ended."""
+
+    id = "poison-job"
+    exit_code = 55
+
+    def __init__(self, what: str, attempts: int, how: str) -> None:
+        super().__init__(
+            f"{what[:1].upper()}{what[1:]} came to no end in {attempts} tries and is not begun again: {how}.",
+            "The job's log and dbod-serve's own output say how each try ended; mend that, and ask for it again.",
+        )
+
+
 # --- proofs and studies (60-69) ----------------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
 from lab.dbod.dockerhost.records import moment, now
 
+ATTEMPTS = 3
+"""How often a job is begun that comes to no end, as its worker or the server dies; a stop in order does not count."""
 KEPT_DAYS = 90
 """How long a job that ended is remembered."""
 HEADS = """
@@ -126,18 +128,17 @@ class Queue:
             )
             change.execute("DELETE FROM holds WHERE job = ?", (job.id,))
 
-    def give_back(self, job: int, why: str) -> None:
-        """Let a job that was begun wait again, before all that came later."""
+    def give_back(self, job: int, why: str, counted: bool = True) -> None:
+        """Let a job that was begun wait again, before all that came later; ``counted``: that was an attempt."""
         with self._database.write() as change:
-            change.execute("UPDATE jobs SET state = 'PENDING' WHERE id = ?", (job,))
+            change.execute(
+                "UPDATE jobs SET state = 'PENDING', attempts = attempts - ? WHERE id = ?", (0 if counted else 1, job)
+            )
             _line(change, job, why)
 
-    def recover(self) -> list[int]:
-        """Give back what a killed server was at; their ids."""
-        left = [row["id"] for row in self._database.rows("SELECT id FROM jobs WHERE state = 'RUNNING' ORDER BY id")]
-        for job in left:
-            self.give_back(job, "the server ended while this ran: it runs again, and what was done is not done twice")
-        return left
+    def left(self) -> list[QueuedJob]:
+        """What a killed server was at, the first first."""
+        return [_job(row) for row in self._database.rows("SELECT * FROM jobs WHERE state = 'RUNNING' ORDER BY id")]
 
     def get(self, job: int, within: sqlite3.Connection | None = None) -> QueuedJob:
         """One job. Raises: NoSuch."""

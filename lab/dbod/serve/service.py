@@ -14,6 +14,7 @@ from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
 from lab.dbod.database import Database
 from lab.dbod.dockerhost.records import moment
+from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.book import Book
 from lab.dbod.serve.known import Facts, Known
 from lab.dbod.serve.queue import JobState, Queue, QueuedJob
@@ -104,6 +105,10 @@ class Service:
             for facts in self.known.all()
         ]
 
+    def alarms(self) -> list[Alarm]:
+        """What goes wrong now."""
+        return self.workers.alarms()
+
     def fact(self, name: str) -> Facts:
         """One instance. Raises: NoSuch."""
         self.need(name)
@@ -148,6 +153,8 @@ class Service:
                 self.beat(moment())
             except LabError as error:  # the disk is full, say: the next beat tries again
                 self._trouble(error)
+            except Exception as fault:  # noqa: BLE001  # without a heart there are no schedules and no looks
+                self._trouble(OperationFailed("dbod-serve's round", fault))
             self._stopped.wait(BEAT_SECONDS)
 
     def _do(self, request: Request) -> Value:
@@ -192,6 +199,10 @@ class Service:
         job = self.queue.get(job.id)
         why = f" ({job.why})" if job.state != JobState.FINISHED_OK else ""
         self._note(f"job {job.id}: {job.operation} {job.instance}: {job.state}{why}")
+
+    def died(self, worker: Alarm) -> None:
+        """A worker ended in the middle of its work."""
+        self._note(f"{worker.what}: {worker.error}; it is started again at {worker.next:%H:%M:%S} UTC")
 
 
 CHANGES: Mapping[Operation, Callable[[Request], dict[str, str]]] = {

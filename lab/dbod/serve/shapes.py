@@ -165,14 +165,26 @@ class Alias(BaseModel):
     dns_name: str
 
 
+class AlarmRow(BaseModel):
+    """What goes wrong until it works again: since when, how often by now, the last error, the next try."""
+
+    what: str
+    since: str
+    tries: int
+    error: str
+    next: str
+
+
 class ServiceShape(BaseModel):
-    """What is served, and how it is."""
+    """What is served, and how it is; ``restarts``: of workers that died, since the server began."""
 
     provider: str
     does: list[str]
     lacks: dict[str, str]
     work: dict[str, str]
     trouble: str
+    alarms: list[AlarmRow]
+    restarts: int
     instances: int
     jobs: dict[str, int]
     now: str

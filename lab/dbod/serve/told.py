@@ -7,6 +7,7 @@ from typing import Any
 from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.serve import shapes
+from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.asked import NAMES
 from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.words import TYPES
@@ -74,6 +75,12 @@ def metadata(facts: dict[str, Any], attributes: dict[str, str], provider: str) -
             ],
         }
     )
+
+
+def alarm(found: Alarm) -> shapes.AlarmRow:
+    """An alarm."""
+    since, following = (one.isoformat(timespec="seconds") for one in (found.since, found.next))
+    return shapes.AlarmRow(what=found.what, since=since, tries=found.tries, error=found.error, next=following)
 
 
 EXEC = {

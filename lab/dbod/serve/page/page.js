@@ -249,10 +249,14 @@ function button(text, job, one, operation, off, onclick) {
 }
 
 function drawHead() {
-  $("#served").textContent = `provider ${service.provider}`;
+  $("#served").textContent = `provider ${service.provider}`
+    + (service.restarts ? `, workers started again: ${service.restarts}` : "");
   $("#clock").textContent = `${when(service.now)} UTC`;
   $("#trouble").hidden = !service.trouble;
   $("#trouble").textContent = service.trouble;
+  $("#alarms").hidden = !service.alarms.length;
+  $("#alarms").replaceChildren(...service.alarms.map((one) => h("li", { data: { what: one.what } }, h("b", {}, one.what),
+    ` since ${when(one.since)} UTC, ${one.tries} ${one.tries > 1 ? "times" : "time"}. ${one.error} Tried again at ${when(one.next)} UTC.`)));
   const seen = {};
   for (const one of instances) seen[one.state] = (seen[one.state] ?? 0) + 1;
   const waiting = service.jobs.PENDING + service.jobs.RUNNING;

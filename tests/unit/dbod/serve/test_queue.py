@@ -21,9 +21,10 @@ from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers.shared import Shared
 from lab.dbod.providers.trove import CloudHost
 from lab.dbod.schedules import Schedule
-from lab.dbod.serve import told
+from lab.dbod.serve import backoff, told
+from lab.dbod.serve.backoff import Backoff
 from lab.dbod.serve.book import FIELD
-from lab.dbod.serve.queue import JobState, Queue, QueuedJob
+from lab.dbod.serve.queue import ATTEMPTS, JobState, Queue, QueuedJob
 from lab.dbod.serve.service import LOOK, Service
 from lab.dbod.serve.states import KEPT, States
 from tests.unit.dbod.faketrove import access
@@ -48,7 +49,7 @@ def serve(root: Path, database: Database | None = None, workers: int = 1) -> Ser
 
 
 def run_all(service: Service) -> None:
-    service.queue.recover()
+    service.workers.recover()
     while service.workers.run_one():
         pass
 
@@ -227,6 +228,118 @@ def test_a_stopped_server_gives_the_job_back(tmp_path: Path) -> None:
     assert "stopped" in service.queue.log(job.id)[-1]
     run_all(serve(tmp_path))
     assert Queue(Database(tmp_path / "dbod.db", "unit")).get(job.id).state == JobState.FINISHED_OK
+
+
+# --- workers that die ---------------------------------------------------------------------------------------
+
+
+class Deadly(TinyHost):
+    """Its start is the test's."""
+
+    body: Callable[[], Any]
+
+    @property
+    def does(self) -> dict[Operation, Any]:
+        return {**super().does, Op.START: lambda _r, _n: self.body()}
+
+
+def test_a_job_that_kills_its_server_each_time_fails_in_the_end(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+    made, deadly, after = (service.queue.accept(Request(op, "a"), "t") for op in (Op.CREATE, Op.START, Op.BACKUP))
+
+    def life() -> None:
+        born = serve(tmp_path)
+        born.workers._provider = host = Deadly(tmp_path)
+        host.body = lambda: os._exit(9)
+        run_all(born)
+
+    lives = [in_a_child(life) for _ in range(6)]
+    assert lives == [9] * ATTEMPTS + [0] * (6 - ATTEMPTS)
+    ended = service.queue.get(deadly.id)
+    assert (ended.state, ended.attempts) == (JobState.FINISHED_FAIL, ATTEMPTS)
+    assert ended.error is not None
+    assert ended.error["cause"] == (
+        "Job 2 (start a) came to no end in 3 tries and is not begun again: the server ended while this ran."
+    )
+    assert {service.queue.get(job.id).state for job in (made, after)} == {JobState.FINISHED_OK}
+
+
+def test_a_stop_in_order_is_no_attempt(tmp_path: Path) -> None:
+    service = serve(tmp_path)
+    service.workers._provider = host = Deadly(tmp_path)
+
+    def stopped() -> None:
+        raise errors.Interrupted("it again")
+
+    host.body = stopped
+    job = service.queue.accept(Request(Op.START, "a"), "t")
+    for _ in range(2 * ATTEMPTS):
+        assert not service.workers.run_one()
+    left = service.queue.get(job.id)
+    assert (left.state, left.attempts) == (JobState.PENDING, 0)
+
+
+def test_a_worker_that_dies_is_started_again_and_this_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.dbod.serve.backoff.WORKER", Backoff(0.01, 0.02))
+    said = list[str]()
+    found = Database(tmp_path / "dbod.db", "unit")
+    service = Service(TinyHost(tmp_path, found), found, 2, said.append)
+    service.workers._provider = host = Deadly(tmp_path)
+    host.body = object  # no JSON can tell that: how it went cannot be written down
+    asked = [service.queue.accept(Request(op, "a"), "t") for op in (Op.CREATE, Op.START, Op.BACKUP)]
+    service.workers.start()
+    waits.until("the jobs' end", lambda: all(service.queue.get(job.id).done for job in asked), seconds=20, every=0.01)
+    service.workers.stop(5)
+    waits.cancelled.clear()
+    states = [service.queue.get(job.id).state for job in asked]
+    assert states == [JobState.FINISHED_OK, JobState.FINISHED_FAIL, JobState.FINISHED_OK]
+    assert "its worker ended: TypeError" in str(service.queue.get(asked[1].id).why)
+    assert service.workers.restarts == ATTEMPTS
+    assert sum("of the server died: TypeError" in line for line in said) == ATTEMPTS
+
+
+def test_a_worker_that_is_dead_is_an_alarm_until_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.dbod.serve.backoff.WORKER", Backoff(0.01, 0.01))
+    service, claim, broken = serve(tmp_path), Queue.claim, [True]
+
+    def claims(queue: Queue) -> QueuedJob | None:
+        if broken:
+            raise SystemExit("told to end")
+        return claim(queue)
+
+    monkeypatch.setattr(Queue, "claim", claims)
+    service.workers.start()
+    waits.until("the death", service.alarms, seconds=20, every=0.01)
+    (alarm,) = service.alarms()
+    assert (alarm.what, alarm.error) == ("worker-0 of the server died", "SystemExit: told to end")
+    assert told.alarm(alarm).next >= told.alarm(alarm).since
+    broken.clear()
+    waits.until("the alarm's end", lambda: not service.alarms(), seconds=20, every=0.01)
+    service.workers.stop(5)
+    waits.cancelled.clear()
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 60), (2, 120), (3, 240), (6, 1920), (7, 3600), (1000, 3600)])
+def test_the_back_off_doubles_to_its_cap(failures: int, seconds: float) -> None:
+    assert backoff.BACKUP.after(failures) == seconds
+
+
+def test_a_fault_in_a_round_does_not_end_the_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.dbod.serve.service.BEAT_SECONDS", 0.01)
+    service, rounds = serve(tmp_path), list[int]()
+
+    def beat(*_: object) -> None:
+        rounds.append(len(rounds))
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(service, "beat", beat)
+    service.start()
+    waits.until("the second round", lambda: len(rounds) > 1, seconds=20, every=0.01)
+    service.stop()
+    waits.cancelled.clear()
+    assert "ZeroDivisionError" in service.trouble
 
 
 # --- how a job ends ----------------------------------------------------------------------------------------
