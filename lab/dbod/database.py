@@ -87,10 +87,10 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def rows(self, statement: str, *parameters: object) -> list[Row]:
-        """The rows of a query, outside of any transaction. Raises: StateBroken."""
+    def rows(self, statement: str, *parameters: object, **named: object) -> list[Row]:
+        """The rows of a query, outside of any transaction; its parameters are ?, or :name. Raises: StateBroken."""
         with self._told():
-            return [dict(row) for row in self._connection().execute(statement, parameters)]
+            return [dict(row) for row in self._connection().execute(statement, named or parameters)]
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._mine, "connection", None)

@@ -23,18 +23,32 @@ class Schedule:
     keep: int
     last: datetime
 
+    @property
+    def step(self) -> timedelta:
+        """From one due time to the next."""
+        return timedelta(hours=self.every)
+
     def latest(self, now: datetime) -> datetime:
         """The newest due time that is not after ``now``."""
-        first, step = MONDAY + timedelta(days=self.day, hours=self.hour), timedelta(hours=self.every)
-        return first + (now - first) // step * step
+        first = MONDAY + timedelta(days=self.day, hours=self.hour)
+        return first + (now - first) // self.step * self.step
+
+    def nearest(self, now: datetime) -> datetime:
+        """The due time that is nearest to ``now``."""
+        return self.latest(now + self.step / 2)
 
     def following(self, now: datetime) -> datetime:
         """The first due time after ``now``."""
-        return self.latest(now) + timedelta(hours=self.every)
+        return self.latest(now) + self.step
 
-    def waiting(self, now: datetime) -> int:
-        """How many due times have come since ``last``."""
-        return max(0, (self.latest(now) - self.last) // timedelta(hours=self.every))
+    def ahead(self, now: datetime) -> timedelta:
+        """How long from ``now`` to the due time after ``last``; negative where that has passed.
+
+        A ``last`` that is still to come says that the clock went back, nobody knows how far: then it is a whole
+        interval to the due time nearest to that, so that none is made twice or left out for long.
+        """
+        last = self.last if self.last <= now else self.nearest(now)
+        return last + self.step - now
 
     def as_dict(self, now: datetime) -> Row:
         """For programs."""

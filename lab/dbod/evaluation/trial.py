@@ -12,6 +12,8 @@ from lab.core.waits import silent
 from lab.dbod import database, jobs
 from lab.dbod.contract import TIME, Operation, Outcome, Provider, Request, Result, Value
 from lab.dbod.dockerhost.provider import DockerHost
+from lab.dbod.serve import clock
+from lab.dbod.serve.clock import Now
 from lab.dbod.serve.service import Service
 from lab.engines import sql
 
@@ -113,7 +115,8 @@ class Trial:
         if not isinstance(host, DockerHost):
             raise Missing(host.name, Operation.AUTOMATIC_BACKUPS, "dbod-serve keeps schedules for container hosts")
         service = Service(host, database.of(host.home), 1, silent)
-        made = service.scheduler.tick(datetime.now(UTC) + timedelta(hours=hours))
+        now = clock.now()
+        made = service.scheduler.tick(Now(now.wall + timedelta(hours=hours), now.steady))
         while service.workers.run_one():
             pass
         for job in made:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from lab.dbod.contract import Operation
 from lab.dbod.dockerhost.records import moment
-from lab.dbod.serve import shapes, told
+from lab.dbod.serve import clock, shapes, told
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.service import Service
@@ -42,11 +42,19 @@ def records(service: Service, door: Door) -> APIRouter:
     @made.get("/instance/{name}/backup")
     def backups(name: Name) -> shapes.Response[shapes.Backups]:
         """An instance's backups and their schedule."""
-        found, schedule = service.read(Operation.BACKUPS, name), service.scheduler.schedules.of(name)
+        found, schedule, now = (
+            service.read(Operation.BACKUPS, name),
+            service.scheduler.schedules.of(name),
+            clock.now(),
+        )
         return shapes.Response(
             response=shapes.Backups(
                 backups=[shapes.BackupRow.model_validate(one) for one in found],
-                schedule=shapes.Schedule.model_validate(schedule.as_dict(moment())) if schedule else None,
+                schedule=shapes.Schedule.model_validate(
+                    schedule.as_dict(now.wall) | {"next": service.scheduler.following(schedule, now).isoformat()}
+                )
+                if schedule
+                else None,
                 runs=[shapes.RunRow.model_validate(one) for one in service.scheduler.runs(name)],
             )
         )

@@ -1,30 +1,86 @@
-"""Recurrent backups: what is due becomes a job; what was missed while no server ran is run once, and recorded."""
+"""Recurrent backups: what is due becomes a job, once; what fails is tried again, later each time, until it works."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
 from lab.dbod.schedules import Schedule, Schedules
+from lab.dbod.serve import backoff
+from lab.dbod.serve.alarm import Alarm
+from lab.dbod.serve.clock import Now
 from lab.dbod.serve.queue import Queue, QueuedJob
 
 ASKER = "schedule"
 LATE = timedelta(minutes=10)
 """A backup that is later than this was missed: the server looks every few seconds."""
+FAILED = """
+SELECT COUNT(*) AS tries, MIN(ended) AS since, MAX(ended) AS ended, MAX(id) AS job,
+    EXISTS (SELECT 1 FROM holds JOIN jobs AS more ON more.id = holds.job
+        WHERE holds.name = :name AND more.instance = :name AND more.operation = 'backup') AS asked
+FROM jobs WHERE instance = :name AND asker = :asker AND operation = 'backup' AND state = 'FINISHED_FAIL'
+    AND id > COALESCE((
+        SELECT id FROM jobs WHERE instance = :name AND operation IN ('backup', 'automatic-backups', 'destroy')
+            AND state IN ('FINISHED_OK', 'FINISHED_WARNING') ORDER BY id DESC LIMIT 1
+    ), 0)
+"""
+"""Scheduled backups of an instance that failed since one worked, by whoever asked, or since its schedule was set."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Scheduled backups that failed one after another; ``job`` is the last of them, ``asked``: one is under way."""
+
+    tries: int
+    since: datetime
+    ended: datetime
+    job: int
+    asked: bool
 
 
 class Scheduler:
-    """Turns due times into jobs: the job and the mark that it was made are one commit."""
+    """Turns due times into jobs: the job and the mark that it was made are one commit.
+
+    A due time is planned on the steady clock: to set the clock of the wall moves none, and what comes after is
+    reckoned from the due time that is nearest then. What a server finds when it starts it has from recorded times.
+    """
 
     def __init__(self, database: Database, queue: Queue) -> None:
         self._database = database
         self._queue = queue
+        self._due: dict[str, tuple[Schedule, float]] = {}
+        self._retry: dict[str, tuple[int, float]] = {}
         self.schedules = Schedules(database)
 
-    def tick(self, now: datetime) -> list[QueuedJob]:
-        """One backup for each instance that is due, however many due times have passed."""
-        return [self._run(one, now) for one in self.schedules.all() if one.waiting(now)]
+    def tick(self, now: Now) -> list[QueuedJob]:
+        """One backup for each instance that is due, however many due times have passed, or that is to be retried."""
+        made = []
+        for one in self.schedules.all():
+            if now.steady >= self._planned(one, now):
+                made.append(self._run(one, now))
+                continue
+            failing = self._failing(one.instance)
+            if failing and not failing.asked and now.steady >= self._retried(one.instance, failing, now):
+                made.append(self._again(one, failing))
+        return made
+
+    def following(self, one: Schedule, now: Now) -> datetime:
+        """When a schedule is due next, as the clock of the wall is set now."""
+        return now.wall + timedelta(seconds=self._planned(one, now) - now.steady)
+
+    def alarms(self, now: Now) -> list[Alarm]:
+        """The schedules whose backups fail."""
+        made = []
+        for one in self.schedules.all():
+            if failing := self._failing(one.instance):
+                steady = min(self._retried(one.instance, failing, now), self._planned(one, now))
+                following = now.wall if failing.asked else now.wall + timedelta(seconds=steady - now.steady)
+                error = str(self._queue.get(failing.job).why)
+                what = f"The automatic backup of {one.instance} fails"
+                made.append(Alarm(what, failing.since, failing.tries, error, following))
+        return made
 
     def runs(self, instance: str, limit: int = 50) -> list[Row]:
         """When an instance was due: at which moment it was noticed, how many due times were missed, and the job."""
@@ -32,19 +88,53 @@ class Scheduler:
             "SELECT due, at, missed, job FROM runs WHERE instance = ? ORDER BY due DESC LIMIT ?", instance, limit
         )
 
-    def _run(self, one: Schedule, now: datetime) -> QueuedJob:
-        due = one.latest(now)
-        late = now - due > LATE
-        missed = one.waiting(now) - (0 if late else 1)
+    def _planned(self, one: Schedule, now: Now) -> float:
+        """When it is due, on the steady clock; planned once, and anew when the schedule is another."""
+        known = self._due.get(one.instance)
+        if known is None or known[0] != one:
+            known = self._due[one.instance] = (one, now.steady + one.ahead(now.wall).total_seconds())
+        return known[1]
+
+    def _run(self, one: Schedule, now: Now) -> QueuedJob:
+        late = timedelta(seconds=now.steady - self._planned(one, now))
+        passed = late // one.step
+        # what the wall says of the time that was planned: its clock may have been set since
+        due = one.nearest(now.wall - late) + passed * one.step
+        late -= passed * one.step
+        missed = passed + (1 if late > LATE else 0)
         said = f"due {due:%Y-%m-%d %H:%M} UTC"
         if missed:
-            said += f", run {(now - due).total_seconds() / 3600:.1f} h after it; {missed} due times missed"
+            said += f", run {late.total_seconds() / 3600:.1f} h after it; {missed} due times missed"
         with self._database.write() as change:
             job = self._queue.accept(Request(Operation.BACKUP, one.instance, keep=one.keep), ASKER, within=change)
             change.execute("UPDATE schedules SET last = ? WHERE instance = ?", (due.isoformat(), one.instance))
-            change.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)",
-                (one.instance, due.isoformat(), now.isoformat(), missed, job.id),
+            change.execute(  # a clock that was set back comes to a due time again: the later run is the record
+                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+                (one.instance, due.isoformat(), now.wall.isoformat(), missed, job.id),
             )
+            change.execute("INSERT INTO lines VALUES (?, 1, ?)", (job.id, said))
+        del self._due[one.instance]
+        return job
+
+    def _failing(self, instance: str) -> Failing | None:
+        (row,) = self._database.rows(FAILED, name=instance, asker=ASKER)
+        if not row["tries"]:
+            return None
+        since, ended = (datetime.fromisoformat(row[key]) for key in ("since", "ended"))
+        return Failing(row["tries"], since, ended, row["job"], bool(row["asked"]))
+
+    def _retried(self, instance: str, failing: Failing, now: Now) -> float:
+        """When it is tried again, on the steady clock; the wall's may have been set, and is heard within limits."""
+        known = self._retry.get(instance)
+        if known is None or known[0] != failing.job:
+            pause = backoff.BACKUP.after(failing.tries)
+            gone = min(max(0.0, (now.wall - failing.ended).total_seconds()), pause)
+            known = self._retry[instance] = (failing.job, now.steady + pause - gone)
+        return known[1]
+
+    def _again(self, one: Schedule, failing: Failing) -> QueuedJob:
+        said = f"tried again: job {failing.job} failed, as did {failing.tries - 1} before it"
+        with self._database.write() as change:
+            job = self._queue.accept(Request(Operation.BACKUP, one.instance, keep=one.keep), ASKER, within=change)
             change.execute("INSERT INTO lines VALUES (?, 1, ?)", (job.id, said))
         return job

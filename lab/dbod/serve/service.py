@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 
 from lab.core.errors import LabError, Missing, NoSuch, NotUp, OperationFailed
@@ -13,16 +13,17 @@ from lab.core.waits import Note
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Provider, Request, State, Value
 from lab.dbod.database import Database
-from lab.dbod.dockerhost.records import moment
+from lab.dbod.serve import clock
 from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.book import Book
+from lab.dbod.serve.clock import Now
 from lab.dbod.serve.known import Facts, Known
 from lab.dbod.serve.queue import JobState, Queue, QueuedJob
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
 from lab.dbod.serve.workers import Workers
 
-LOOK = timedelta(minutes=1)
+LOOK_SECONDS = 60.0
 """Between two looks of the state checker."""
 BEAT_SECONDS = 1.0
 SERVER = "dbod-serve"
@@ -47,7 +48,8 @@ class Service:
         self._note = note
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
-        self._looked: datetime | None = None
+        self._looked: float | None = None
+        self._alarms: set[str] = set()
 
     def start(self) -> None:
         """Learn what there is, take up what a killed server left, then go on beside the caller."""
@@ -107,7 +109,7 @@ class Service:
 
     def alarms(self) -> list[Alarm]:
         """What goes wrong now."""
-        return self.workers.alarms()
+        return [*self.workers.alarms(), *self.scheduler.alarms(clock.now())]
 
     def fact(self, name: str) -> Facts:
         """One instance. Raises: NoSuch."""
@@ -117,14 +119,24 @@ class Service:
                 return one
         raise NoSuch.instance(name, self.known.names())
 
-    def beat(self, now: datetime) -> None:
+    def beat(self, now: Now) -> None:
         """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""
         if self.scheduler.tick(now) or self.queue.busy():
             self.workers.wake()  # commands put jobs into the queue, too
-        if self._looked is None or now - self._looked >= LOOK:
-            self._looked = now
-            self.look(now)
+        self._tell(now)
+        if self._looked is None or now.steady - self._looked >= LOOK_SECONDS:
+            self._looked = now.steady
+            self.look(now.wall)
             self.queue.prune()
+
+    def _tell(self, now: Now) -> None:
+        """Say which alarms of schedules are new, and which are over."""
+        found = {one.what: one for one in self.scheduler.alarms(now)}
+        for what in sorted(found.keys() - self._alarms):
+            self._note(f"alarm: {what}: {found[what].error} Tried again at {found[what].next:%Y-%m-%d %H:%M} UTC")
+        for what in sorted(self._alarms - found.keys()):
+            self._note(f"no longer: {what}")
+        self._alarms = set(found)
 
     def look(self, now: datetime) -> None:
         """The state checker's round; where the provider cannot say, every state is UNKNOWN."""
@@ -150,7 +162,7 @@ class Service:
     def _beat(self) -> None:
         while not self._stopped.is_set():
             try:
-                self.beat(moment())
+                self.beat(clock.now())
             except LabError as error:  # the disk is full, say: the next beat tries again
                 self._trouble(error)
             except Exception as fault:  # noqa: BLE001  # without a heart there are no schedules and no looks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -24,14 +25,23 @@ from lab.dbod.schedules import Schedule
 from lab.dbod.serve import backoff, told
 from lab.dbod.serve.backoff import Backoff
 from lab.dbod.serve.book import FIELD
+from lab.dbod.serve.clock import Now
 from lab.dbod.serve.queue import ATTEMPTS, JobState, Queue, QueuedJob
-from lab.dbod.serve.service import LOOK, Service
+from lab.dbod.serve.service import LOOK_SECONDS, Service
 from lab.dbod.serve.states import KEPT, States
 from tests.unit.dbod.faketrove import access
 from tests.unit.dbod.tinyhost import TinyHost
 
 Op = Operation
 T = datetime(2026, 3, 4, 12, 30, tzinfo=UTC)  # a Wednesday
+
+
+LOOK = timedelta(seconds=LOOK_SECONDS)
+
+
+def at(wall: datetime, set_by: timedelta = timedelta(0)) -> Now:
+    """That moment, with a clock of the wall that was set forward (or back) meanwhile."""
+    return Now(wall + set_by, (wall - T).total_seconds())
 
 
 def quiet(_: str) -> None:
@@ -428,10 +438,10 @@ def scheduled(root: Path) -> Service:
 
 def test_a_backup_comes_when_it_is_due_and_not_before(tmp_path: Path) -> None:
     service = scheduled(tmp_path)
-    assert service.scheduler.tick(T) == []
-    assert service.scheduler.tick(T + timedelta(hours=5, minutes=29)) == []
-    (job,) = service.scheduler.tick(T + timedelta(hours=5, minutes=30))
-    assert service.scheduler.tick(T + timedelta(hours=5, minutes=31)) == []
+    assert service.scheduler.tick(at(T)) == []
+    assert service.scheduler.tick(at(T + timedelta(hours=5, minutes=29))) == []
+    (job,) = service.scheduler.tick(at(T + timedelta(hours=5, minutes=30)))
+    assert service.scheduler.tick(at(T + timedelta(hours=5, minutes=31))) == []
     run_all(service)
     assert [(b["id"], b["automatic"]) for b in TinyHost(tmp_path).read("a")["backups"]] == [(job.request.id, True)]
     assert service.scheduler.runs("a")[0]["missed"] == 0
@@ -444,12 +454,12 @@ def test_what_was_missed_is_run_once_and_recorded(tmp_path: Path) -> None:
     scheduled(tmp_path)
     again = serve(tmp_path)  # it was down for two days: 18:00, then seven more
     now = T + timedelta(days=2)
-    (job,) = again.scheduler.tick(now)
-    assert again.scheduler.tick(now) == []
+    (job,) = again.scheduler.tick(at(now))
+    assert again.scheduler.tick(at(now)) == []
     (run,) = again.scheduler.runs("a")
     assert run == {"due": "2026-03-06T12:00:00+00:00", "at": now.isoformat(), "missed": 8, "job": job.id}
     assert "8 due times missed" in again.queue.log(job.id)[0]
-    (following,) = again.scheduler.tick(T + timedelta(days=2, hours=6))
+    (following,) = again.scheduler.tick(at(T + timedelta(days=2, hours=6)))
     assert following.id != job.id
     assert [r["missed"] for r in again.scheduler.runs("a")] == [1, 8]  # the second was half an hour late
 
@@ -462,11 +472,11 @@ def test_a_kill_never_makes_two_backups_of_one_due_time(tmp_path: Path) -> None:
         def body(border: int = border) -> None:
             Doomed.border, Doomed.count = border, 0
             service = serve(tmp_path, Doomed(tmp_path / "dbod.db", "unit"))
-            service.scheduler.tick(now)
+            service.scheduler.tick(at(now))
 
         in_a_child(body)
     service = serve(tmp_path)
-    service.scheduler.tick(now)
+    service.scheduler.tick(at(now))
     assert [job.operation for job in service.queue.newest()] == [Op.BACKUP, Op.CREATE]
     assert len(service.scheduler.runs("a")) == 1
 
@@ -482,6 +492,153 @@ def test_switching_off_and_destroying_end_the_schedule(tmp_path: Path) -> None:
     assert service.scheduler.schedules.of("a") is None
 
 
+# --- a clock that is set ------------------------------------------------------------------------------------
+
+HOUR = timedelta(hours=1)
+
+
+def backups(service: Service) -> int:
+    return sum(job.operation is Op.BACKUP for job in service.queue.newest(limit=1000))
+
+
+def live(service: Service, hours: int, set_by: timedelta, since: int = 0) -> list[int]:
+    """Tick every quarter of an hour with a clock that is set by that much; the steady one's hours of the backups."""
+    found = []
+    for quarter in range(4 * since, 4 * (since + hours)):
+        for _ in service.scheduler.tick(at(T + quarter * HOUR / 4, set_by)):
+            found.append(quarter // 4)
+            run_all(service)
+    return found
+
+
+@pytest.mark.parametrize("hours", [-1000, -30, -6, -5, -1, 1, 5, 6, 30, 1000])
+def test_a_clock_that_is_set_while_the_server_runs_neither_skips_nor_doubles_a_backup(
+    tmp_path: Path, hours: int
+) -> None:
+    service = scheduled(tmp_path)  # at 18:00 and every six hours: after 5.5 hours by the steady clock
+    assert live(service, 8, timedelta(0)) == [5]
+    after = [hour - 5 for hour in live(service, 48, hours * HOUR, since=8)]
+    assert after[0] == 6  # the one that was planned is made when six hours have passed
+    gaps = [b - a for a, b in itertools.pairwise(after)]
+    assert all(3 <= gap <= 9 for gap in gaps), after
+    assert gaps[1:] == [6] * len(gaps[1:]), after  # and on the hours that the clock now says
+    assert sum(run["missed"] for run in service.scheduler.runs("a")) == 0
+
+
+@pytest.mark.parametrize("hours", [-1000, -6, -1])
+def test_a_clock_that_went_back_over_a_restart_neither_skips_nor_doubles_a_backup(tmp_path: Path, hours: int) -> None:
+    assert live(scheduled(tmp_path), 7, timedelta(0)) == [5]
+    again = serve(tmp_path)
+    assert live(again, 1, hours * HOUR, since=7) == []
+    first, *_ = live(again, 24, hours * HOUR, since=8)
+    assert 3 <= first - 7 <= 9
+
+
+def test_what_the_page_says_comes_next_is_when_it_comes(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    service.scheduler.tick(at(T))
+    one = service.scheduler.schedules.of("a")
+    assert one is not None
+    assert service.scheduler.following(one, at(T + HOUR, -2 * HOUR)) == T + 5.5 * HOUR - 2 * HOUR
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_looks(tmp_path: Path) -> None:
+    service = scheduled(tmp_path)
+    looks = list[datetime]()
+    service.look = looks.append  # type: ignore[method-assign]
+    service.beat(at(T))
+    service.beat(at(T + LOOK, -24 * HOUR))
+    assert len(looks) == 2
+
+
+# --- a scheduled backup that fails ---------------------------------------------------------------------------
+
+MINUTE = timedelta(minutes=1)
+DUE = T + 5.5 * HOUR
+
+
+def failing(root: Path, monkeypatch: pytest.MonkeyPatch, wall: list[datetime]) -> Service:
+    """A schedule's first backup has failed; ``wall`` is the clock of jobs."""
+    monkeypatch.setattr("lab.dbod.serve.queue.now", lambda: wall[0].isoformat())
+    monkeypatch.setattr("lab.dbod.serve.queue.moment", lambda: wall[0])
+    service = scheduled(root)
+    TinyHost(root).write("a", {**TinyHost(root).read("a"), "state": "STOPPED"})
+    service.scheduler.tick(at(T))
+    assert len(service.scheduler.tick(at(DUE))) == 1
+    run_all(service)
+    return service
+
+
+def test_a_scheduled_backup_that_fails_is_tried_again_later_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [DUE]
+    service = failing(tmp_path, monkeypatch, wall)
+    tries = list[int]()
+    for minute in range(200):
+        wall[0] = DUE + minute * MINUTE
+        if service.scheduler.tick(at(wall[0])):
+            tries.append(minute)
+            run_all(service)
+    assert tries == [1, 3, 7, 15, 31, 63, 123, 183]
+    (alarm,) = service.scheduler.alarms(at(wall[0]))
+    assert (alarm.what, alarm.tries) == ("The automatic backup of a fails", 9)
+    assert (alarm.since, alarm.error) == (DUE, "a does not answer.")
+    assert alarm.next == DUE + 243 * MINUTE
+    row = told.alarm(alarm)
+    assert (row.since, row.next) == ("2026-03-04T18:00:00+00:00", "2026-03-04T22:03:00+00:00")
+
+
+def test_the_alarm_goes_when_it_works_again_and_both_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, said = [DUE], list[str]()
+    service = failing(tmp_path, monkeypatch, wall)
+    service._note = said.append
+    service.beat(at(DUE))
+    service.beat(at(DUE + MINUTE / 2))
+    assert said == ["alarm: The automatic backup of a fails: a does not answer. Tried again at 2026-03-04 18:01 UTC"]
+    assert [alarm.tries for alarm in service.scheduler.alarms(at(DUE))] == [1]
+    TinyHost(tmp_path).write("a", {**TinyHost(tmp_path).read("a"), "state": "RUNNING"})
+    wall[0] = DUE + MINUTE
+    service.beat(at(wall[0]))
+    assert service.scheduler.alarms(at(wall[0]))[0].next == wall[0]  # under way
+    said.clear()
+    run_all(service)
+    service.beat(at(DUE + 2 * MINUTE))
+    assert service.scheduler.alarms(at(DUE + 2 * MINUTE)) == []
+    assert said[-1] == "no longer: The automatic backup of a fails"
+    assert service.scheduler.tick(at(DUE + HOUR)) == []
+    assert len(service.scheduler.tick(at(DUE + 6 * HOUR))) == 1
+
+
+@pytest.mark.parametrize("ends", [Op.BACKUP, Op.AUTOMATIC_BACKUPS])
+def test_a_backup_by_hand_or_another_schedule_ends_the_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Operation
+) -> None:
+    service = failing(tmp_path, monkeypatch, [DUE])
+    TinyHost(tmp_path).write("a", {**TinyHost(tmp_path).read("a"), "state": "RUNNING"})
+    service.queue.accept(Request(ends, "a", every=6, keep=3), "t")
+    run_all(service)
+    assert service.scheduler.alarms(at(DUE + MINUTE)) == []
+
+
+@pytest.mark.parametrize(("set_by", "minutes"), [(timedelta(0), 1), (-1000 * HOUR, 1), (1000 * HOUR, 0)])
+def test_a_restart_knows_the_alarm_and_when_to_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_by: timedelta, minutes: int
+) -> None:
+    failing(tmp_path, monkeypatch, [DUE])
+    again = serve(tmp_path)
+    assert [alarm.tries for alarm in again.scheduler.alarms(at(DUE, set_by))] == [1]
+    tried = [n for n in range(4) if again.scheduler.tick(at(DUE + n * MINUTE, set_by))]
+    assert tried[0] == minutes
+
+
+def test_an_alarm_is_in_the_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = failing(tmp_path, monkeypatch, [DUE])
+    assert [alarm.what for alarm in service.alarms()] == ["The automatic backup of a fails"]
+
+
 # --- the state checker's record ----------------------------------------------------------------------------
 
 
@@ -489,7 +646,7 @@ def test_every_minute_a_look_and_no_more(tmp_path: Path) -> None:
     service = scheduled(tmp_path)
     service.refresh()
     for seconds in (0, 2, 58, 60, 62):
-        service.beat(T + timedelta(seconds=seconds))
+        service.beat(at(T + timedelta(seconds=seconds)))
     record = service.states.of("a", T)
     assert [row["at"] - int(T.timestamp()) for row in record] == [0, 60]
     assert record[0]["state"] == "RUNNING"
@@ -516,13 +673,13 @@ def test_a_provider_that_cannot_say_makes_states_unknown(tmp_path: Path) -> None
             return {**super().does, Op.CHECK: gone, Op.LIST: gone}
 
     service.provider = Away(tmp_path)
-    service.beat(T + LOOK)
+    service.beat(at(T + LOOK))
     assert service.fact("a")["state"] == "UNKNOWN"
     assert "no engine listens" in service.trouble
     with pytest.raises(errors.NotUp):
         service.need("nobody")
     service.provider = TinyHost(tmp_path)
-    service.beat(T + 2 * LOOK)
+    service.beat(at(T + 2 * LOOK))
     assert (service.fact("a")["state"], service.trouble) == ("RUNNING", "")
 
 
