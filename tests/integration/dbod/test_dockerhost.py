@@ -26,7 +26,7 @@ from lab.dbod.providers.shared import Shared
 from lab.engines import sql
 from lab.engines.sql import ERRORS
 
-from .hosts import do, opened, tabled
+from .hosts import do, opened, say, tabled
 
 pytestmark = pytest.mark.integration
 
