@@ -182,6 +182,7 @@ def test_error_texts() -> None:
         errors.NoSuch.instance("x", []),
         errors.DatabaseFailed("the shared server", "Access denied"),
         errors.OperationFailed("backup x", KeyError("y")),
+        errors.PoisonJob("backup of x", 3, "the server ended while it ran"),
         errors.CheckFailed("the guest", "it has no leg on the management network"),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}
