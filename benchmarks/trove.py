@@ -86,10 +86,9 @@ class Bench:
         wanted = [
             self.trove.create(
                 f"bench-{number}",
-                flavor=self.flavor,
-                datastore=datastore,
-                version=version,
-                network=self.network,
+                flavorRef=self.flavor,
+                datastore={"type": datastore, "version": version},
+                nics=[{"net-id": self.network}],
                 databases=[{"name": DATABASE}],
                 users=[{"name": USER, "password": self.password, "databases": [{"name": DATABASE}]}],
             )

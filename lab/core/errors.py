@@ -483,6 +483,18 @@ class PoisonJob(LabError):
         )
 
 
+class NameTwice(Refused):
+    """A name that two things of the cloud have, so that neither is meant; ``ids`` are theirs."""
+
+    id = "name-twice"
+    exit_code = 56
+
+    def __init__(self, name: str, ids: list[str], mend: str) -> None:
+        super().__init__(
+            f"Trove has {len(ids)} of the name {name!r}, and only one can be meant: {', '.join(sorted(ids))}.", mend
+        )
+
+
 # --- proofs and studies (60-69) ----------------------------------------------------------------------------
 
 

@@ -11,13 +11,13 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab.cloud import access, guest_shell
-from lab.cloud.trove import VM
+from lab.cloud.offer import Offer
+from lab.cloud.trove import VM, Trove
 from lab.config import settings
 from lab.config.settings import NOTHING
 from lab.core.errors import NoSuchLab, Unsupported
 from lab.core.home import Home
 from lab.core.ssh import Remote
-from lab.dbod.providers.trove_api import Api
 from lab.density.arm_names import TROVE
 from lab.density.host import procfs, trees
 from lab.density.host.procfs import Share
@@ -59,7 +59,7 @@ class Cloud:
     home: Home
     hypervisor: str
     address: Any
-    api: Api
+    api: Trove
     admin: Connection
     flavor: str
     memory: int
@@ -143,8 +143,7 @@ def of(arms: Sequence[str], name: str) -> Cloud | None:
         )
     demo, admin = (access.connect(home.clouds_yaml, account) for account in ("demo", "admin"))
     flavor = demo.compute.find_flavor(FLAVOR, ignore_missing=False)
-    api = Api(demo)
     return Cloud(
-        home, spec.hypervisor, machine.address(), api, admin, str(flavor.id), int(flavor.ram),
-        api.network(NETWORK), spec.database_timeout, spec.beside,
+        home, spec.hypervisor, machine.address(), Trove(demo), admin, str(flavor.id), int(flavor.ram),
+        Offer(demo).network(NETWORK), spec.database_timeout, spec.beside,
     )  # fmt: skip

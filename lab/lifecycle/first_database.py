@@ -9,7 +9,7 @@ from pathlib import Path
 import openstack.exceptions
 from openstack.connection import Connection
 
-from lab.cloud.trove import Trove
+from lab.cloud.trove import Trove, named
 from lab.core import waits
 from lab.core.errors import CheckFailed, LabError, NotUp
 from lab.core.home import Home
@@ -118,10 +118,10 @@ class FirstDatabase:
         known = self.home.state.get(self._key) or {}
         name = f"{self.home.name}-{self.datastore}"
         # the state may be older than the cloud: the name finds what a killed run had asked for
-        there = {
-            i["id"]: i for i in trove.instances() if i["name"] == name and i["status"] not in {"ERROR", "SHUTDOWN"}
-        }
-        instance = known.get("id") if known.get("id") in there else next(iter(there), None)
+        there = [i for i in trove.instances() if i["status"] not in {"ERROR", "SHUTDOWN"}]
+        kept = [i for i in there if i["id"] == known.get("id")]
+        found = named(kept or there, name)
+        instance = found["id"] if found else None
         if instance is None:
             version = trove.newest(self.datastore)
             if version is None:
@@ -131,10 +131,9 @@ class FirstDatabase:
                 )
             instance = trove.create(
                 name,
-                flavor=self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id,
-                datastore=self.datastore,
-                version=version,
-                network=self.demo.network.find_network(NETWORK, ignore_missing=False).id,
+                flavorRef=self.demo.compute.find_flavor(FLAVOR, ignore_missing=False).id,
+                datastore={"type": self.datastore, "version": version},
+                nics=[{"net-id": self.demo.network.find_network(NETWORK, ignore_missing=False).id}],
                 databases=[{"name": DATABASE}],
             )
         self.home.state[self._key] = {"id": instance, "name": name}

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from lab.cloud import access
-from lab.cloud.trove import ACTIVE, VM
+from lab.cloud.trove import ACTIVE, VM, Trove
 from lab.config.settings import LabSpec
 from lab.core import waits
 from lab.core.home import Home
 from lab.core.ssh import Remote
-from lab.dbod.providers.trove_api import Api
 from lab.engines import sql
 from lab.engines.sql import Login
 from lab.lifecycle import labs, smoke_server
@@ -39,7 +38,7 @@ class Both(Lab):
     name: str = NAME
 
     def __post_init__(self) -> None:
-        self.trove, self.logins = Api(access.connect(self.path / "clouds.yaml", "demo")), dict[str, Login]()
+        self.trove, self.logins = Trove(access.connect(self.path / "clouds.yaml", "demo")), dict[str, Login]()
 
     @property
     def machine(self) -> Remote:
@@ -97,10 +96,9 @@ def test_trove_offers_either(both: Both, suffix: str) -> None:
     compute, network = both.admin.compute, both.admin.network
     made = both.trove.create(
         name,
-        flavor=compute.find_flavor(FLAVOR, ignore_missing=False).id,
-        datastore="mariadb",
-        version=version,
-        network=network.find_network(NETWORK, ignore_missing=False).id,
+        flavorRef=compute.find_flavor(FLAVOR, ignore_missing=False).id,
+        datastore={"type": "mariadb", "version": version},
+        nics=[{"net-id": network.find_network(NETWORK, ignore_missing=False).id}],
         databases=[{"name": DATABASE}],
         users=[{"name": USER, "password": password, "databases": [{"name": DATABASE}]}],
     )

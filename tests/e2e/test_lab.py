@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 
 from lab.cloud import access
+from lab.cloud.trove import Trove
 from lab.core import waits
 from lab.core.home import Home
 from lab.core.ssh import Remote, free_port
-from lab.dbod.providers.trove_api import Api
 from lab.engines import sql
 from lab.engines.sql import Login
 from lab.lifecycle import labs
@@ -168,7 +168,7 @@ def test_a_second_engine(lab: Lab) -> None:
 def test_databases_users_and_root_by_troves_api(lab: Lab, datastore: str) -> None:
     home = Home(lab.name)
     connection = access.connect(home.clouds_yaml, "demo")
-    trove, raw = Api(connection), connection.database
+    trove, raw = Trove(connection), connection.database
     seen = next(i for i in trove.instances() if i["name"] == f"{lab.name}-{datastore}")
     instance, address = seen["id"], seen["addresses"][0]["address"]
     root, reader = f"/instances/{instance}/root", f"/instances/{instance}/users/reader"

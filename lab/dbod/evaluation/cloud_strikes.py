@@ -17,7 +17,8 @@ from lab.dbod.contract import Operation, Request
 from lab.dbod.evaluation.faults import Fault, Watch
 from lab.dbod.evaluation.host_strikes import FILL, refused
 from lab.dbod.evaluation.trial import Trial
-from lab.dbod.providers.trove import Access, CloudHost
+from lab.dbod.providers.trove import CloudHost
+from lab.dbod.providers.trove_instances import Access
 from lab.dbod.providers.trove_view import PREFIX
 
 AMQP = "5672"
@@ -123,7 +124,7 @@ def disk_full(trial: Trial, watch: Watch) -> Iterator[None]:
 def create_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     """SIGKILL when Nova has begun with a second instance; the task manager's unit starts it again."""
     access = _access(trial)
-    made = cast("CloudHost", trial.provider).ask(
+    made = cast("CloudHost", trial.provider).instances.ask(
         Request(Operation.CREATE, trial.other, engine=trial.engine), trial.other
     )
     try:
@@ -164,7 +165,7 @@ def resize_orphaned(trial: Trial, watch: Watch) -> Iterator[None]:
     """SIGKILL when Nova has begun to give the guest another flavor."""
     access = _access(trial)
     seen = next(i for i in access.user.instances() if i["name"] == PREFIX + trial.name)
-    larger = access.user.flavor(access.user.memory(seen["flavor"]["id"]) + 1)
+    larger = access.offer.flavor(access.offer.memory(seen["flavor"]["id"]) + 1)
     access.user.act(seen["id"], "resize", flavorRef=larger)
     waits.until("Nova to begin", lambda: "RESIZE" in _server(trial).status, seconds=ENDS)
     access.remote.run("systemctl", "kill", "--signal=KILL", *TASKMANAGER)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.cloud import access
+from lab.cloud.offer import Offer
+from lab.cloud.trove import Trove
 from lab.config import settings
 from lab.core.errors import BadValue, NotUp
 from lab.core.home import Home
@@ -14,8 +16,8 @@ from lab.dbod import lock
 from lab.dbod.contract import Provider
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers.shared import Shared
-from lab.dbod.providers.trove import Access, CloudHost
-from lab.dbod.providers.trove_api import Api
+from lab.dbod.providers.trove import CloudHost
+from lab.dbod.providers.trove_instances import Access
 from lab.lifecycle import labs
 
 NAMES = ("docker-host", "shared", "trove")
@@ -63,6 +65,7 @@ def trove(lab: str, owned: bool = False) -> CloudHost:
     machine = labs.machine_of(home)
     if machine.status() != "running" or not home.clouds_yaml.exists():
         raise NotUp(f"Lab {lab!r} is not up.", f"./inv up --name={lab} starts it.")
-    demo, admin = (Api(access.connect(home.clouds_yaml, account)) for account in ("demo", "admin"))
+    demo, admin = (access.connect(home.clouds_yaml, account) for account in ("demo", "admin"))
     patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
-    return CloudHost(Access(home, demo, admin, Remote(machine.address()), patience), owned)
+    there = Access(home, Trove(demo), Trove(admin), Offer(demo), Remote(machine.address()), patience)
+    return CloudHost(there, owned)

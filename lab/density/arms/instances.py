@@ -63,9 +63,9 @@ class Instances:
         """Remove what a killed run left, make the configuration group, look at which guests are not ours."""
         api = self._cloud.api
         self._remove([one["id"] for one in api.instances() if one["name"].startswith(PREFIX)])
-        for name, group in api.configurations().items():
-            if name.startswith(PREFIX):
-                api.delete_configuration(group)
+        for group in api.configurations():
+            if group["name"].startswith(PREFIX):
+                api.delete_configuration(group["id"])
         machine = self._ground.dockers.client.containers.get(self._cloud.machine)
         self._init = int(machine.attrs["State"]["Pid"])
         self._strangers = set(self._tree().guests)
@@ -190,8 +190,8 @@ class Instances:
 
     def _ask(self, name: str, store: dict[str, str]) -> str:
         more = {"configuration": self._group} if self._group else {}
-        return self._cloud.api.ask(
-            name=name,
+        return self._cloud.api.create(
+            name,
             flavorRef=self._cloud.flavor,
             datastore=store,
             nics=[{"net-id": self._cloud.network}],

@@ -7,11 +7,15 @@ import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl
 
+from lab.cloud.offer import Offer
+from lab.cloud.trove import Trove
 from lab.core.home import Home
-from lab.dbod.providers.trove import Access
-from lab.dbod.providers.trove_api import Api
+from lab.dbod.providers.trove_instances import Access
 
+PARAMETERS = {"max_connections": "integer", "wait_timeout": "integer", "autocommit": "boolean", "ft_query": "string"}
+"""Settings that its datastores have, by type."""
 FLAVORS = [
     SimpleNamespace(id="tiny", ram=128, ephemeral=0),
     SimpleNamespace(id="small", ram=512, ephemeral=2),
@@ -46,14 +50,17 @@ class FakeTrove:
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     versions: tuple[str, ...] = ("11.8",)
     on_attach: str = "RESTART_REQUIRED"
+    page: int = 20
 
     def request(self, path: str, method: str, json: Any = None) -> Response:
         self.requests.append((method, path, json))
+        path, _, self._query = path.partition("?")
         for verb, pattern, handler in (
-            ("GET", r"/instances", lambda: {"instances": list(self.instances.values())}),
+            ("GET", r"/instances", lambda: self._paged("instances", list(self.instances.values()))),
             ("POST", r"/instances", lambda: self._made(json["instance"])),
             ("GET", r"/datastores", self._datastores),
-            ("GET", r"/configurations", lambda: {"configurations": list(self.groups.values())}),
+            ("GET", r"/datastores/versions/[^/]+/parameters", self._parameters),
+            ("GET", r"/configurations", lambda: self._paged("configurations", list(self.groups.values()))),
             ("POST", r"/backups", lambda: {"backup": self._backed_up(json["backup"])}),
             ("POST", r"/configurations", lambda: self._group(json["configuration"])),
         ):
@@ -68,6 +75,23 @@ class FakeTrove:
     def _answer(self, data: Any) -> Response:
         return data if isinstance(data, Response) else Response(200, data)
 
+    def _paged(self, key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """A page, and the link to the next by a host that only Trove's own side knows.
+
+        An instance's marker is its id, any other's a number.
+        """
+        marker = dict(parse_qsl(self._query)).get("marker")
+        ids = [row["id"] for row in rows] if key == "instances" else []
+        at = 0 if marker is None else ids.index(marker) + 1 if ids else int(marker)
+        told: dict[str, Any] = {key: rows[at : at + self.page]}
+        if at + self.page < len(rows):
+            following = ids[at + self.page - 1] if ids else at + self.page
+            told["links"] = [{"rel": "next", "href": f"https://behind.example/v1.0/p/{key}?marker={following}"}]
+        return told
+
+    def _parameters(self) -> Any:
+        return {"configuration-parameters": [{"name": name, "type": kind} for name, kind in PARAMETERS.items()]}
+
     def _datastores(self) -> Any:
         versions = [{"name": v, "id": f"id-{v}"} for v in self.versions]
         return {"datastores": [{"name": "mariadb", "versions": versions}]}
@@ -77,6 +101,7 @@ class FakeTrove:
             message = "Cannot specify flavor when creating replicas."
             return Response(400, {"badRequest": {"code": 400, "message": message}})
         source = self.instances.get(wanted.get("replica_of", ""))
+        origin = {"replica_of": {"id": source["id"]}} if source else {}
         one = {
             "id": f"i{len(self.instances)}",
             "name": wanted["name"],
@@ -85,6 +110,7 @@ class FakeTrove:
             "flavor": {"id": source["flavor"]["id"] if source else wanted["flavorRef"]},
             "datastore": source["datastore"] if source else wanted["datastore"],
             "addresses": [{"address": "10.0.0.5", "type": "private"}],
+            **origin,
         }
         self.instances[one["id"]] = one
         return {"instance": one}
@@ -96,9 +122,14 @@ class FakeTrove:
         return made
 
     def _group(self, wanted: dict[str, Any]) -> Any:
-        if unknown := set(wanted["values"]) - {"max_connections", "wait_timeout"}:
-            message = f"The configuration parameter {unknown.pop()} is not supported for this datastore."
-            return Response(422, {"unprocessableEntity": {"code": 422, "message": message}})
+        for name, value in wanted["values"].items():
+            message = ""
+            if name not in PARAMETERS:
+                message = f"The configuration parameter {name} is not supported for this datastore."
+            elif type(value) is not {"integer": int, "boolean": bool, "string": str}[PARAMETERS[name]]:
+                message = f"The value provided for the configuration parameter {name} is not of its type."
+            if message:
+                return Response(422, {"unprocessableEntity": {"code": 422, "message": message}})
         self.groups["g0"] = {"id": "g0", **wanted}
         return {"configuration": self.groups["g0"]}
 
@@ -126,7 +157,7 @@ class FakeTrove:
             # as a real Trove 23 was seen to show it
             seen["status"], seen["operating_status"] = "ACTIVE", "SHUTDOWN" if "stop" in body else "HEALTHY"
         if rest == "/backups":
-            return Response(200, {"backups": [b for b in self.backups if b["instance_id"] == one]})
+            return Response(200, self._paged("backups", [b for b in self.backups if b["instance_id"] == one]))
         return Response(202) if method != "GET" else Response(200, {"instance": seen})
 
 
@@ -142,4 +173,4 @@ def access(home: Home, services: tuple[str, ...] = ("database", "compute"), **gi
         service_catalog=[{"type": kind} for kind in services],
     )
     nowhere: Any = None
-    return Access(home, Api(connection), Api(connection), nowhere, 5.0), fake
+    return Access(home, Trove(connection), Trove(connection), Offer(connection), nowhere, 5.0), fake

@@ -165,3 +165,116 @@ def test_the_labs_own_instances_are_not_ours(home: Home) -> None:
     do(provider, Operation.CREATE)
     fake.instances["i9"] = {**fake.instances["i0"], "id": "i9", "name": "lab-mariadb"}
     assert [one["name"] for one in do(provider, Operation.LIST).value] == ["sales"]
+
+
+SWIFT = ("database", "compute", "object-store")
+
+
+def names(fake: FakeTrove) -> list[str]:
+    return [one["name"] for one in fake.instances.values()]
+
+
+def test_lists_are_read_to_their_end_by_troves_own_links(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT, page=2)
+    do(provider, Operation.CREATE)
+    made = [do(provider, Operation.BACKUP).value["id"] for _ in range(5)]
+    assert [b["id"] for b in do(provider, Operation.BACKUPS).value] == made
+    for number in range(1, 6):
+        fake.instances[f"i{number}"] = {**fake.instances["i0"], "id": f"i{number}", "name": f"dbod-s{number}"}
+    assert [one["name"] for one in do(provider, Operation.LIST).value] == ["s1", "s2", "s3", "s4", "s5", "sales"]
+    fake.groups = {f"g{n}": {"id": f"g{n}", "name": f"other-{n}", "values": {}} for n in range(1, 6)}
+    fake.groups["g6"] = {"id": "g6", "name": "dbod-sales", "values": {"wait_timeout": 7}}
+    assert do(provider, Operation.CONFIG_GET).value == {"wait_timeout": 7}
+
+
+def test_a_row_that_slid_to_the_next_page_is_one_row(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT, page=2)
+    do(provider, Operation.CREATE)
+    made = [do(provider, Operation.BACKUP).value["id"] for _ in range(3)]
+    plain = fake._paged
+
+    def slid(key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Another's backup is made before the second page is asked for."""
+        told = plain(key, rows)
+        return told if not fake._query or key != "backups" else {key: [rows[1], *told[key]]}
+
+    fake._paged = slid  # type: ignore[method-assign]
+    assert [b["id"] for b in do(provider, Operation.BACKUPS).value] == made
+
+
+def test_settings_have_the_types_of_the_datastores_own_list(home: Home) -> None:
+    provider, fake = cloud(home)
+    do(provider, Operation.CREATE)
+    given = {"max_connections": "57", "autocommit": "off", "ft_query": "12"}
+    assert do(provider, Operation.CONFIG_PUT, settings=given).value == {
+        "max_connections": 57,
+        "autocommit": False,
+        "ft_query": "12",
+    }
+    with pytest.raises(errors.BadValue, match="max_connections=many"):
+        do(provider, Operation.CONFIG_PUT, settings={"max_connections": "many"})
+    assert fake.groups["g0"]["values"]["max_connections"] == 57
+
+
+def test_a_clone_is_of_its_sources_engine_version_and_size(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT, versions=("11.4", "11.8"))
+    do(provider, Operation.CREATE, version="11.4", memory=1000)
+    do(provider, Operation.BACKUP)
+    made = do(provider, Operation.CLONE, target="copy")
+    assert made.outcome is Outcome.NATIVE, made.why
+    assert fake.instances["i1"]["datastore"] == {"type": "mariadb", "version": "11.4"}
+    assert fake.instances["i1"]["flavor"] == {"id": "large"}
+
+
+def test_a_clone_is_made_once(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT)
+    do(provider, Operation.CREATE)
+    do(provider, Operation.BACKUP)
+    first, again = (do(provider, Operation.CLONE, target="copy", id="s-1").value for _ in range(2))
+    assert first == again
+    for repeat in ("", "s-2"):
+        with pytest.raises(errors.Refused, match="There is an instance 'copy' already"):
+            do(provider, Operation.CLONE, target="copy", id=repeat)
+    assert names(fake) == ["dbod-sales", "dbod-copy"]
+
+
+def test_a_clone_is_of_a_whole_backup_of_its_source(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT)
+    do(provider, Operation.CREATE)
+    whole = do(provider, Operation.BACKUP).value["id"]
+    fake.backups.append({**fake.backups[0], "id": "b9", "status": "FAILED", "created": "2026-02-01T00:00:00"})
+    do(provider, Operation.CLONE, target="copy")
+    asked = [body["instance"] for method, path, body in fake.requests if (method, path) == ("POST", "/instances")][-1]
+    assert asked["restorePoint"] == {"backupRef": whole}
+    with pytest.raises(errors.NoSuch, match="no backup 'b9'"):
+        do(provider, Operation.CLONE, target="other", backup="b9")
+
+
+def test_a_replica_is_made_once(home: Home) -> None:
+    provider, fake = cloud(home, services=SWIFT)
+    do(provider, Operation.CREATE)
+    for _ in range(2):
+        do(provider, Operation.REPLICATE, target="copy")
+    assert names(fake) == ["dbod-sales", "dbod-copy"]
+
+
+@pytest.mark.parametrize("operation", [Operation.MONITOR, Operation.DESTROY, Operation.CREATE])
+def test_a_name_that_trove_has_twice_is_nobodys(home: Home, operation: Operation) -> None:
+    provider, fake = cloud(home)
+    do(provider, Operation.CREATE)
+    fake.instances["i9"] = {**fake.instances["i0"], "id": "i9"}
+    with pytest.raises(errors.NameTwice, match=r"2 of the name 'dbod-sales'.*: i0, i9") as caught:
+        do(provider, operation)
+    assert "openstack database instance update ID --name NEW" in caught.value.remedy
+    assert set(fake.instances) == {"i0", "i9"}
+    assert len(do(provider, Operation.LIST).value) == 2
+
+
+def test_of_two_groups_of_a_name_the_instance_has_one(home: Home) -> None:
+    provider, fake = cloud(home)
+    do(provider, Operation.CREATE)
+    fake.groups = {g: {"id": g, "name": "dbod-sales", "values": {"wait_timeout": n}} for n, g in enumerate("ab")}
+    with pytest.raises(errors.NameTwice, match="a, b"):
+        do(provider, Operation.CONFIG_GET)
+    fake.instances["i0"]["configuration"] = {"id": "b"}
+    assert do(provider, Operation.CONFIG_GET).value == {"wait_timeout": 1}
