@@ -182,6 +182,7 @@ def test_error_texts() -> None:
         errors.NoSuch.instance("x", []),
         errors.DatabaseFailed("the shared server", "Access denied"),
         errors.OperationFailed("backup x", KeyError("y")),
+        errors.NameTwice("shop", ["b2", "a1"], "Give all but one another name."),
         errors.PoisonJob("backup of x", 3, "the server ended while it ran"),
         errors.CheckFailed("the guest", "it has no leg on the management network"),
     ]
