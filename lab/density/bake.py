@@ -168,10 +168,10 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
     )
 
     def prepared() -> bool:
-        with engine.connect(Place(address, engine.port, first), root, user=admin) as cursor:
+        with engine.connect(Place(address, engine.port, first), root, user=admin) as session:
             for statement in _statements(engine):
                 with contextlib.suppress(pg8000.dbapi.DatabaseError):  # CREATE has no IF NOT EXISTS there
-                    cursor.execute(statement)
+                    session.execute(statement)
         return True
 
     waits.until(
@@ -182,9 +182,9 @@ def _fill(dockers: Dockers, engine: Engine, container: Container, root: str) -> 
         transient=TRANSIENT,
     )
     if engine.name == "postgresql":
-        with engine.connect(Place(address, engine.port), password()) as cursor:
+        with engine.connect(Place(address, engine.port), password()) as session:
             for statement in tables(engine):
-                cursor.execute(statement)
+                session.execute(statement)
 
 
 def tables(engine: Engine) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def tables(engine: Engine) -> tuple[str, ...]:
             pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_1 (k)) ENGINE = InnoDB
             CHARACTER SET utf8mb4 COLLATE utf8mb4_uca1400_ai_ci""",
         f"""INSERT INTO {DATABASE}.sbtest1 (k, c, pad)
-            SELECT 1 + CRC32(seq) % {MARIADB_ROWS}, LEFT(REPEAT(MD5(seq), 4), 119), LEFT(REPEAT(MD5(-seq), 2), 59)
+            SELECT 1 + CRC32(seq) %% {MARIADB_ROWS}, LEFT(REPEAT(MD5(seq), 4), 119), LEFT(REPEAT(MD5(-seq), 2), 59)
             FROM seq_1_to_{MARIADB_ROWS}""",
     )
 
@@ -210,8 +210,8 @@ def _statements(engine: Engine) -> list[str]:
             f"CREATE DATABASE {DATABASE} OWNER {USER}",
         ]
     return [
-        f"CREATE OR REPLACE USER {USER}@'%' IDENTIFIED BY '{password()}'",
-        f"GRANT ALL ON *.* TO {USER}@'%'",
+        f"CREATE OR REPLACE USER {USER}@'%%' IDENTIFIED BY '{password()}'",
+        f"GRANT ALL ON *.* TO {USER}@'%%'",
         f"CREATE OR REPLACE DATABASE {DATABASE}",
         *tables(engine),
         "SET GLOBAL innodb_fast_shutdown = 0",

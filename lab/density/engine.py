@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pg8000.dbapi
-import pymysql
 
 from lab.core.errors import Unsupported
+from lab.engines import sql
+from lab.engines.sql import PORTS, Login, Session
 
 MIB = 1024 * 1024
 HOME = "/srv"
@@ -31,7 +29,7 @@ POOL = 16 * MIB
 QUERY_SECONDS = 60.0
 ANSWER_SECONDS = 3.0
 """A start is asked anew after this: QEMU's forwarding accepts a connection long before the guest can."""
-TRANSIENT = (OSError, pymysql.err.Error, pg8000.dbapi.Error, pg8000.dbapi.InterfaceError)
+TRANSIENT = sql.ERRORS
 """What a database raises while it starts, or when it dies."""
 
 
@@ -66,39 +64,17 @@ class Engine:
             return (*self.argv, f"--innodb-buffer-pool-size={pool}", f"--max-connections={connections}")
         return (*self.argv, "-c", f"shared_buffers={pool // 8192}", "-c", f"max_connections={connections}")
 
-    @contextlib.contextmanager
     def connect(
         self, place: Place, password: str, *, user: str = USER, seconds: float = QUERY_SECONDS
-    ) -> Iterator[Any]:
-        """A cursor in autocommit mode; ``seconds`` bounds each answer of the server. Raises: TRANSIENT."""
-        if self.name == "mariadb":
-            link: Any = pymysql.connect(
-                host=place.host,
-                port=place.port,
-                user=user,
-                password=password,
-                database=place.database,
-                connect_timeout=seconds,
-                read_timeout=seconds,
-                write_timeout=seconds,
-                autocommit=True,
-            )
-        else:
-            link = pg8000.dbapi.connect(
-                user, place.host, place.database, place.port, password, timeout=seconds, application_name="density"
-            )
-            link.autocommit = True
-        try:
-            yield link.cursor()
-        finally:
-            with contextlib.suppress(*TRANSIENT):
-                link.close()
+    ) -> contextlib.AbstractContextManager[Session]:
+        """A session in autocommit mode; ``seconds`` bounds each answer of the server. Raises: TRANSIENT."""
+        login = Login(self.name, place.host, user, password, place.database)
+        return sql.connect(login, place.host, place.port, seconds=seconds, answer_seconds=seconds, autocommit=True)
 
     def answers(self, place: Place, password: str) -> bool:
         """Whether a query on the data is answered (raises TRANSIENT while it is not)."""
-        with self.connect(place, password, seconds=ANSWER_SECONDS) as cursor:
-            cursor.execute("SELECT 6 * 7")
-            return int(cursor.fetchone()[0]) == 42
+        with self.connect(place, password, seconds=ANSWER_SECONDS) as session:
+            return int(session.execute("SELECT 6 * 7")[0][0]) == 42
 
     def add_database(self, place: Place, name: str, password: str) -> None:
         """Another database with the same tables and rows on the server at ``place``. Raises: TRANSIENT."""
@@ -108,44 +84,40 @@ class Engine:
         else:
             # a database that somebody is connected to cannot be copied
             place, made = replace(place, database="postgres"), [f"CREATE DATABASE {name} TEMPLATE {DATABASE}"]
-        with self.connect(place, password) as cursor:
+        with self.connect(place, password) as session:
             for statement in made:
-                cursor.execute(statement)
+                session.execute(statement)
 
     def pretouch(self, place: Place, password: str) -> None:
         """Read all data once. Raises: TRANSIENT."""
-        with self.connect(place, password) as cursor:
+        with self.connect(place, password) as session:
             for statement in self.touch:
-                cursor.execute(statement)
-                cursor.fetchall()
+                session.execute(statement)
 
     def fingerprint(self, place: Place, password: str) -> dict[str, str]:
         """Version, settings and data as the running server tells them, hashed: must be equal in every arm."""
-        with self.connect(place, password) as cursor:
-            cursor.execute("SELECT VERSION()")
+        with self.connect(place, password) as session:
             # "-log" says that the server keeps a log, not which server it is
-            version = str(cursor.fetchone()[0]).removesuffix("-log")
-            settings = sorted(self._told(cursor).items())
-            cursor.execute(self.checksum)
-            data = str(cursor.fetchone()[-1])
+            version = str(session.execute("SELECT VERSION()")[0][0]).removesuffix("-log")
+            settings = sorted(self._told(session).items())
+            data = str(session.execute(self.checksum)[0][-1])
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
         return {"version": version, "settings": digest, "data": data}
 
     def values(self, place: Place, password: str) -> dict[str, str]:
         """Every setting as the running server has it. Raises: TRANSIENT."""
-        with self.connect(place, password) as cursor:
-            return self._told(cursor)
+        with self.connect(place, password) as session:
+            return self._told(session)
 
-    def _told(self, cursor: Any) -> dict[str, str]:
-        cursor.execute(self.settings)
-        told = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+    def _told(self, session: Session) -> dict[str, str]:
+        told = {str(name).lower(): str(value) for name, value in session.execute(self.settings)}
         return {name: value for name, value in told.items() if name not in self.own}
 
 
 MARIADB = Engine(
     name="mariadb",
     image="trove-lab/mariadb:11.8",
-    port=3306,
+    port=PORTS["mariadb"],
     argv=("mariadbd", f"--defaults-file={CONFIG}"),
     config=f"""[mariadbd]
 datadir = {DATA}
@@ -181,7 +153,7 @@ innodb_flush_log_at_trx_commit = 1
 POSTGRESQL = Engine(
     name="postgresql",
     image="trove-lab/postgresql:17",
-    port=5432,
+    port=PORTS["postgresql"],
     argv=("postgres", "-D", DATA, "-c", f"config_file={CONFIG}"),
     config=f"""data_directory = '{DATA}'
 hba_file = '{DATA}/pg_hba.conf'

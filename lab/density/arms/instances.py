@@ -215,9 +215,9 @@ class Instances:
         return Start(name, monotonic() - began, count, active=active)
 
     def _fill(self, place: Place) -> None:
-        with self._engine.connect(place, password(), seconds=bake.SECONDS) as cursor:
+        with self._engine.connect(place, password(), seconds=bake.SECONDS) as session:
             for statement in bake.tables(self._engine):
-                cursor.execute(statement)
+                session.execute(statement)
 
     def _remove(self, instances: list[str]) -> None:
         api = self._cloud.api
