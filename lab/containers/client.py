@@ -30,16 +30,24 @@ API_SECONDS = 60
 INSTALL = "./inv up installs and starts one; ./inv doctor says what is missing"
 
 
+def dial(seconds: float = API_SECONDS, connections: int = 10) -> docker.DockerClient:
+    """A connection that the caller closes: ``seconds`` bounds one answer, ``connections`` those at the same time.
+
+    Raises: DockerUnusable.
+    """
+    try:
+        return docker.from_env(timeout=int(seconds), max_pool_size=connections)
+    except DockerException as error:
+        raise DockerUnusable(_why(error), INSTALL) from error
+
+
 @contextlib.contextmanager
 def connect(seconds: float = API_SECONDS, setting: str = "") -> Iterator[docker.DockerClient]:
     """A connection; ``seconds`` bounds one answer, and ``setting`` is the flag that raises them.
 
     Raises: DockerUnusable, DiskFull, TimedOut, CommandFailed.
     """
-    try:
-        connection = docker.from_env(timeout=int(seconds))
-    except DockerException as error:
-        raise DockerUnusable(_why(error), INSTALL) from error
+    connection = dial(seconds)
     try:
         yield connection
     except requests.Timeout as error:

@@ -1,4 +1,4 @@
-"""The Docker engine as the bench uses it: labelled objects, private networks, errors in our words."""
+"""The Docker engine as the bench uses it, through the one door: a run's label on all, networks without a way out."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from lab.core.errors import DockerUnusable
+from lab.containers import client
 from lab.core.home import LABEL
 
 PREFIX = "density-"
 PROBLEMS = (docker.errors.DockerException, requests.exceptions.RequestException)
-REQUEST_SECONDS = 120
+REQUEST_SECONDS, CONNECTIONS = 120, 64
 
 
 class Dockers:
@@ -28,11 +27,8 @@ class Dockers:
     def __init__(self, run_id: str) -> None:
         self.label = {LABEL: f"{PREFIX}{run_id}"}
         self.name = f"trove-lab-{PREFIX}{run_id}"
-        try:
-            self.client = docker.from_env(timeout=REQUEST_SECONDS, max_pool_size=64)
-            self.info: dict[str, Any] = self.client.info()
-        except PROBLEMS as error:
-            raise DockerUnusable(str(error), "Install and start Docker (./inv doctor says how).") from error
+        self.client = client.dial(REQUEST_SECONDS, CONNECTIONS)
+        self.info: dict[str, Any] = self.client.info()
 
     @property
     def systemd(self) -> bool:
