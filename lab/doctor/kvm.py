@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.build import initrd
+from lab.build import elf, initrd
 from lab.core import process
 from lab.core.errors import LabError, TimedOut
 from lab.core.home import KERNELS, cache
@@ -81,20 +81,16 @@ def initramfs() -> bytes:
 
 def _program() -> bytes:
     """A static x86-64 ELF file: write(1, WORDS), reboot(RB_AUTOBOOT), which ends a QEMU with -no-reboot."""
-    text, load, start = f"{WORDS}\n".encode(), 0x400000, 64 + 56
+    text = f"{WORDS}\n".encode()
 
     def mov(opcode: int, value: int) -> bytes:
         return bytes([opcode]) + struct.pack("<I", value)
 
     eax, edx, esi, edi, syscall = 0xB8, 0xBA, 0xBE, 0xBF, b"\x0f\x05"
-    code = mov(eax, 1) + mov(edi, 1) + mov(esi, load + start) + mov(edx, len(text)) + syscall
+    code = mov(eax, 1) + mov(edi, 1) + mov(esi, elf.DATA) + mov(edx, len(text)) + syscall
     # the two magic numbers and the command of reboot(2)
     code += mov(eax, 169) + mov(edi, 0xFEE1DEAD) + mov(esi, 0x28121969) + mov(edx, 0x01234567) + syscall
-    size = start + len(text) + len(code)
-    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    header += struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, load + start + len(text), 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, load, load, size, size, 0x1000)
-    return header + segment + text + code
+    return elf.executable(code, text)
 
 
 def _readable_kernel(scratch: Path) -> Path | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 
+from lab.build import elf
+
 PR_SET_MEMORY_MERGE = 67
 _SYS_PRCTL, _SYS_EXECVE, _SYS_EXIT = 157, 59, 60
-_BASE = 0x400000
-_HEADERS = 64 + 56
 
 
 def program() -> bytes:
@@ -36,10 +36,4 @@ def program() -> bytes:
         + b"\xb8" + struct.pack("<I", _SYS_EXIT)  # exit: mov eax, exit
         + b"\x0f\x05"  # syscall
     )  # fmt: skip
-    size = _HEADERS + len(code)
-    elf = struct.pack(
-        "<16sHHIQQQIHHHHHH",
-        b"\x7fELF\x02\x01\x01", 2, 62, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 0, 0, 0,
-    )  # fmt: skip
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
-    return elf + segment + code
+    return elf.executable(code)

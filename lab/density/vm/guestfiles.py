@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.build import initrd
 from lab.core.errors import BadFile
 from lab.density.bake import Baked
 from lab.density.engine import FILES, UID
@@ -68,11 +69,14 @@ until [ -b /dev/vda ]; do /bin/busybox usleep 10000; done
 /bin/busybox umount /proc
 exec /bin/busybox switch_root /root "$next"
 """
-    return _cpio({
-        "bin": None, "dev": None, "proc": None, "root": None,
+    files = {
         "bin/busybox": parts.busybox.read_bytes(),
         "virtio_blk.ko": parts.modules["virtio_blk"],
         "init": script.encode(),
+    }
+    return initrd.archive({
+        **dict.fromkeys(("bin", "dev", "proc", "root"), initrd.directory()),
+        **{name: initrd.file(data, 0o755) for name, data in files.items()},
     })  # fmt: skip
 
 
@@ -172,16 +176,3 @@ def _exports(baked: Baked) -> str:
 
 def _plain(path: Path) -> bytes:
     return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-
-
-def _cpio(entries: dict[str, bytes | None]) -> bytes:
-    """The kernel's "newc" archive (Documentation/driver-api/early-userspace/buffer-format.rst); None: a directory."""
-    out = bytearray()
-    for number, (name, data) in enumerate([*entries.items(), ("TRAILER!!!", b"")], 1):
-        mode = 0o40755 if data is None else 0o100755
-        body = data or b""
-        fields = (number, mode, 0, 0, 1, 0, len(body), 0, 0, 0, 0, len(name) + 1, 0)
-        out += b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
-        out += b"\0" * (-len(out) % 4) + body
-        out += b"\0" * (-len(out) % 4)
-    return bytes(out)
