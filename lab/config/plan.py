@@ -88,7 +88,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
 
 def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
     """Raises: Unsupported, if what was decided does not go together."""
-    if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0]:
+    if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0] and decided.provider != "ssh":
         setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"
         raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", f"Leave out --{setting}, or give qemu.")
     if decided.installer == "packages" and decided.hypervisor not in PACKAGES_HYPERVISORS:
@@ -112,10 +112,10 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
             f"{decided.hypervisor}.",
             f"Give --hypervisor=docker and no other installer, or leave out --beside={decided.beside}.",
         )
-    if decided.hypervisor == "docker" and decided.provider != "docker":
+    if decided.hypervisor == "docker" and decided.provider not in ("docker", "ssh"):
         raise Unsupported(
             f"Containers under Nova are proven in a container machine, not with provider {decided.provider}.",
-            "Give --provider=docker, or another --hypervisor.",
+            "Give --provider=docker or ssh, or another --hypervisor.",
         )
     known.check(
         decided.distro,
@@ -161,6 +161,8 @@ def _release(known: Catalog, distro: str, installer: str) -> Choice:
 
 
 def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
+    if spec.host or spec.provider == "ssh":
+        return _ssh(spec)
     if spec.provider == "virtualbox":
         raise Unsupported(
             "The lab's box is not packed for VirtualBox yet; only the Vagrantfile knows it.",
@@ -184,6 +186,21 @@ def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
         f"No provider can be used here: {facts.docker[1]}; {facts.libvirt[1]}.",
         "./inv doctor shows what each lacks.",
     )
+
+
+def _ssh(spec: LabSpec) -> Choice:
+    """Raises: Unsupported, where provider and host do not go together."""
+    if spec.provider not in (AUTO, "ssh"):
+        raise Unsupported(
+            f"A host is for provider ssh, not {spec.provider}.",
+            f"Leave out --host={spec.host}, or give --provider=ssh.",
+        )
+    if not spec.host:
+        raise Unsupported(
+            "Provider ssh takes a machine that you have, and none is given.",
+            "./inv up --provider=ssh --host=USER@ADDRESS (a machine of its own: the lab changes much on it)",
+        )
+    return Choice("provider", "ssh", f"{spec.host} is a machine that is there")
 
 
 def _providers(known: Catalog, spec: LabSpec) -> list[str]:
@@ -211,8 +228,11 @@ def _nearest(known: Catalog, spec: LabSpec, here: Mapping[str, tuple[bool, str]]
 
 
 def _hypervisor(facts: Facts, provider: str, containers: bool) -> Choice:
-    if facts.kvm[0]:
+    if provider == "ssh" and containers:
+        return Choice("hypervisor", "docker", "containers run on any machine; kvm is taken where it is asked for")
+    if facts.kvm[0] and provider != "ssh":
         return Choice("hypervisor", "kvm", facts.kvm[1])
     if provider == "docker" and containers:
         return Choice("hypervisor", "docker", f"containers start in seconds; no KVM: {facts.kvm[1]}")
-    return Choice("hypervisor", "qemu", f"no KVM: {facts.kvm[1]}")
+    why = "asked for, kvm is taken" if provider == "ssh" else f"no KVM: {facts.kvm[1]}"
+    return Choice("hypervisor", "qemu", why)

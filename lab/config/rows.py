@@ -118,7 +118,7 @@ class Distro:
     def providers(self) -> tuple[str, ...]:
         """Providers that have a machine of this distribution."""
         with_box = {provider for box in self.boxes for provider in box.providers}
-        return (("docker",) if self.container else ()) + tuple(sorted(with_box))
+        return (("docker",) if self.container else ()) + (*sorted(with_box), *(("ssh",) if self.packages else ()))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,13 @@ def _setting(default: Any, about: str, *, choices: tuple[str, ...] = (), pattern
 
 _WORD = r"[a-z0-9][a-z0-9._-]{0,39}"
 _NAME = r"[a-z][a-z0-9-]{0,19}"
+_HOST = r"|([A-Za-z_][A-Za-z0-9_.-]{0,31}@)?([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9a-fA-F:]+\])(:\d{1,5})?"
+MUST_BE = {
+    _NAME: "lower-case letters, digits and - (at most 20, a letter first)",
+    _WORD: "a plain word",
+    _HOST: "USER@ADDRESS or USER@ADDRESS:PORT",
+}
+"""What a pattern asks for, in words."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,10 @@ class LabSpec:
     """Every setting of a lab. Sizes are GiB, times seconds; a default of 0 or ``auto`` is chosen by the plan."""
 
     name: str = _setting("lab", "the lab's name", pattern=_NAME)
-    provider: str = _setting(AUTO, "what runs the machine", choices=(AUTO, "docker", "libvirt", "virtualbox"))
+    provider: str = _setting(AUTO, "what runs the machine", choices=(AUTO, "docker", "libvirt", "virtualbox", "ssh"))
+    host: str = _setting(
+        "", "a machine that you have, USER@ADDRESS or USER@ADDRESS:PORT (provider ssh)", pattern=_HOST
+    )
     distro: str = _setting(AUTO, "the machine's distribution, as ./inv releases names it", pattern=_WORD)
     release: str = _setting(AUTO, "OpenStack's release, icehouse … master", pattern=_WORD)
     installer: str = _setting(AUTO, "how OpenStack gets there", choices=(AUTO, "packages", "devstack"))
@@ -159,14 +169,7 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if meta["choices"] and value not in meta["choices"]:
         raise BadValue(key, value, "one of " + ", ".join(meta["choices"]), where)
     if meta["pattern"] and not re.fullmatch(meta["pattern"], value):
-        raise BadValue(
-            key,
-            value,
-            "lower-case letters, digits and - (at most 20, a letter first)"
-            if meta["pattern"] == _NAME
-            else "a plain word",
-            where,
-        )
+        raise BadValue(key, value, MUST_BE[meta["pattern"]], where)
     if "\0" in value or "\n" in value:
         raise BadValue(key, value, "text without line breaks", where)
     return value

@@ -319,6 +319,16 @@ class SshFailed(LabError):
         )
 
 
+class HostUnfit(LabError):
+    """A machine of the user's cannot be the lab's, as it is."""
+
+    id = "host-unfit"
+    exit_code = 34
+
+    def __init__(self, host: str, why: str, remedy: str) -> None:
+        super().__init__(f"{host} cannot be used: {why}.", remedy)
+
+
 class StackFailed(LabError):
     """DevStack's stack.sh ended with an error."""
 

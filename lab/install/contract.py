@@ -13,6 +13,7 @@ from lab.core.home import Home
 from lab.core.job import Job
 from lab.core.ssh import Remote
 from lab.core.steps import Step
+from lab.core.waits import Note
 from lab.guest.agent import Agent
 from lab.guest.guests import Guests
 
@@ -71,6 +72,16 @@ class Installer(Protocol):
 
     def make_image(self, suite: str, job: Job) -> None:
         """Have Docker hold that image. Raises: CommandFailed, DiskFull, TimedOut, BadFile."""
+
+    @property
+    def install_title(self) -> str:
+        """The title of the step that makes a machine hold what that image holds."""
+
+    def installed(self) -> bool:
+        """Whether a machine that was there before the lab holds what that image holds."""
+
+    def install(self, note: Note) -> None:
+        """Have it hold that. Raises: CommandFailed, TimedOut, SshFailed, HostUnfit (it serves somebody else)."""
 
     def guests(self, built: Guests) -> Guests:
         """The guests' images as this installer has them: ``built`` here, or brought."""

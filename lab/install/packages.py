@@ -17,8 +17,9 @@ from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.guest.agent import Agent
 from lab.guest.guests import Guests
-from lab.install import render, resources
+from lab.install import given, render, resources
 from lab.install.contract import Ground
+from lab.install.given import GivenMachine
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.site import PORTS, Site
 from lab.install.target import Target
@@ -76,6 +77,7 @@ class Packages:
             beside=spec.beside if spec.beside != NOTHING else "",
             database_timeout=spec.database_timeout,
             backups=spec.with_ == BACKUPS,
+            walls=spec.provider == "ssh",
         )
 
     @property
@@ -90,6 +92,23 @@ class Packages:
     def make_image(self, suite: str, job: Job) -> None:
         """See Installer.make_image."""
         image.machine(suite, image.PACKAGES, job)
+
+    @property
+    def install_title(self) -> str:
+        """See Installer.install_title."""
+        return given.TITLE
+
+    def installed(self) -> bool:
+        """See Installer.installed."""
+        return self._given.installed()
+
+    def install(self, note: Note) -> None:
+        """See Installer.install."""
+        self._given.install(note)
+
+    @cached_property
+    def _given(self) -> GivenMachine:
+        return GivenMachine(self.ground.spec.host, self._target, (*FIRST_UNITS, *UNITS, *SWIFT_UNITS))
 
     def guests(self, built: Guests) -> Guests:
         """See Installer.guests."""

@@ -13,7 +13,7 @@ import jinja2
 
 from lab.core.resources import RESOURCES
 from lab.guest import backup
-from lab.install.site import DATABASES, DATASTORE_IMAGES, Site
+from lab.install.site import CLOSED_TCP, CLOSED_UDP, DATABASES, DATASTORE_IMAGES, Site
 
 TEMPLATES = Path(__file__).with_name("templates")
 MACROS = "macros.j2"
@@ -27,6 +27,8 @@ CONTAINERS_ONLY = (
     "etc/systemd/system/docker.service.d/trove-lab.conf",
     "etc/trove-lab/detach-loops.sh",
 )
+WALLS = ("etc/trove-lab/walls.sh",)
+"""Files of a machine that has neighbours."""
 BESIDE = ("etc/nova/nova-machines.conf", "etc/systemd/system/nova-compute-machines.service")
 """Files of a second compute service, of machines beside containers."""
 DRIVER = RESOURCES / "novadriver" / "nova" / "virt" / "docker"
@@ -70,6 +72,8 @@ def first(site: Site) -> list[str]:
         skip |= set(BESIDE)
     if site.virt_type != "docker":
         skip |= set(CONTAINERS_ONLY)
+    if not site.walls:
+        skip |= set(WALLS)
     return [name for name in names() if name not in skip and (site.backups or not name.startswith(SWIFT))]
 
 
@@ -106,6 +110,8 @@ def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, st
         "mgmt_prefix": site.mgmt.prefix,
         "compute_host": site.compute_host,
         "computes": site.computes,
+        "closed_tcp": CLOSED_TCP,
+        "closed_udp": CLOSED_UDP,
     }
     return [_file(name, environment.get_template(name).render(context)) for name in wanted]
 

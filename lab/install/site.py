@@ -32,6 +32,12 @@ DATABASES = (
 )
 """Database and the user that owns it."""
 
+CLOSED_TCP = (4369, 5672, 11211, 25672, 6080, 6640, 6641, 6642, 8775, 16509, *PORTS.values())
+"""What listens on a machine with the cloud on it, beside SSH: the message queue with its port mapper, memcached, the
+console, Open vSwitch and OVN, Nova's metadata, libvirt, and the APIs."""
+CLOSED_UDP = (6081,)
+"""Geneve."""
+
 DATASTORE_IMAGES: Mapping[str, str] = {
     "mariadb": "trove-lab/mariadb",
     "postgresql": "trove-lab/postgresql",
@@ -71,6 +77,7 @@ class Site:
     ``kvm`` where a guest was seen to boot on it, else ``qemu``; ``docker`` for containers; probed, never assumed.
     ``beside``: the ``virt_type`` of a second compute service, of machines, where the first runs containers; or empty.
     ``backups``: Swift is there, and the guests carry what Trove backs up with.
+    ``walls``: the machine has neighbours, whom the cloud's ports do not answer.
     ``public_ports``: service type to the port published on the host's loopback.
     """
 
@@ -81,6 +88,7 @@ class Site:
     database_timeout: int = 1800
     beside: str = ""
     backups: bool = False
+    walls: bool = False
     host_ip: str = HOST_IP
     host_name: str = "machine"
     region: str = "RegionOne"

@@ -6,7 +6,7 @@ image brings its marks along, and a changed template makes them void.
 
 from __future__ import annotations
 
-import tempfile
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,28 @@ from lab.core.ssh import Remote
 
 MARKS = "/var/lib/trove-lab"
 SCRIPTS = Path(__file__).with_name("scripts")
+UNPACK = f"""
+base64 --decode | install -m 0600 /dev/stdin /run/trove-lab.tar
+install -d -m 0755 {MARKS}
+install -d -m 0700 {MARKS}/before {MARKS}/before/files
+touch {MARKS}/files
+tar -tf /run/trove-lab.tar | while read -r file; do
+    grep -qxF "$file" {MARKS}/files || [ -e "{MARKS}/before/files/$file" ] || {{
+        if [ -e {MARKS}/before/paths ] && grep -qxF "$file" {MARKS}/before/paths; then
+            (cd / && cp --archive --parents "$file" {MARKS}/before/files)
+        else
+            echo "$file" >> {MARKS}/files
+            while file=${{file%/*}} && [ ! -d "/$file" ]; do
+                grep -qxF "$file" {MARKS}/folders 2> /dev/null || echo "$file" >> {MARKS}/folders
+            done
+        fi
+    }}
+done
+tar -xpf /run/trove-lab.tar -C /
+rm /run/trove-lab.tar
+systemctl daemon-reload
+"""
+"""Standard input is the tar in base64: only text travels there, and an ordinary user may write nothing in /run."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +49,21 @@ class Target:
     seconds: float
 
     def unpack(self, archive: bytes) -> None:
-        """Unpack a tar of ``render.archive`` at the machine's root."""
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(archive)
-            file.flush()
-            self.remote().run("install", "-m", "0600", "/dev/null", "/run/trove-lab.tar")
-            self.remote().put(Path(file.name), "/run/trove-lab.tar")
-        self.remote().script("tar -xpf /run/trove-lab.tar -C /\nrm /run/trove-lab.tar\nsystemctl daemon-reload\n")
+        """Unpack a tar of ``render.archive`` at the machine's root; what was there is written down, and kept."""
+        self.remote().run("bash", "-euo", "pipefail", "-c", UNPACK, stdin=base64.b64encode(archive).decode())
 
     def script(self, name: str, *arguments: str, stdin: str = "") -> None:
-        """Run a script of ours on the machine; ``stdin`` (a secret, say) is what it can read."""
+        """Run a script of ours on the machine; ``stdin`` (a secret, say) is what it can read.
+
+        One whose client was killed goes on there; the same script then waits for its end.
+        """
         text = (SCRIPTS / name).read_text()
         target = f"/run/trove-lab-{name}"
         self.remote().run("install", "-m", "0700", "/dev/stdin", target, stdin=text)
         self.remote().run(
+            "flock",
+            f"{target}.lock",
+            "bash",  # /run may be mounted noexec
             target,
             *arguments,
             stdin=stdin,

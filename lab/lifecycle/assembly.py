@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from lab.core.steps import Step
 from lab.lifecycle.cloud_steps import CloudSteps
 from lab.lifecycle.first_database import DATABASE, USER, client_file
@@ -12,13 +14,14 @@ from lab.lifecycle.machine_steps import MachineSteps
 def steps(lab: Lab) -> list[Step]:
     """Every step; what is not after one another overlaps (the guest image is made beside the control plane)."""
     machine, cloud = MachineSteps(lab), CloudSteps(lab)
-    installed = lab.installer.steps("machine")
+    installed = lab.installer.steps(machine.steps()[-1].name)
     limits = lab.spec.build_timeout, lab.spec.guest_timeout
     images = [step for one in lab.guests for step in one.steps(lab.home.log, *limits)]
+    if lab.given:  # whether it can be used at all is known in a second
+        images = [dataclasses.replace(step, after=step.after or ("machine",)) for step in images]
     made = [
-        machine.image(),
+        *machine.steps(),
         *images,
-        machine.start(),
         *installed,
         cloud.upload((*(step.name for step in images), *(step.name for step in installed))),
         cloud.register(),

@@ -40,6 +40,11 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
     for home in homes:
         if not everything and not found[home.name]:
             raise NoSuchLab(home.name, [known.name for known in Home.all()])
+        if not dry_run and not yes and (host := leftovers.host(home)):
+            raise Refused(
+                f"{home.name!r} is on {host}: its packages, files and databases there would go, the machine stays.",
+                f"./inv destroy --name={home.name} --yes takes them away.",
+            )
         if not dry_run and not yes and (databases := _databases(home)):
             raise Refused(
                 f"{home.name!r} holds databases on demand with their backups: {databases}.",

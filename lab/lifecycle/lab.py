@@ -33,10 +33,15 @@ class Lab:
         """Whether Nova's guests are containers."""
         return self.spec.hypervisor == "docker"
 
+    @property
+    def given(self) -> bool:
+        """Whether the machine was there before the lab."""
+        return self.spec.provider == "ssh"
+
     @cached_property
     def machine(self) -> Machine:
         """The lab's machine."""
-        return providers.of(self.home, self.spec.provider, self.spec.machine_timeout)
+        return providers.of(self.home, self.spec)
 
     @cached_property
     def remote(self) -> Remote:

@@ -27,8 +27,7 @@ def machine_of(home: Home) -> Machine:
     recorded = home.state.get("spec")
     if not recorded:
         raise NotUp(f"Lab {home.name!r} has no machine yet.", f"./inv up --name={home.name} makes it.")
-    spec = settings.from_dict(recorded, "the lab's state")
-    return providers.of(home, spec.provider, spec.machine_timeout)
+    return providers.of(home, settings.from_dict(recorded, "the lab's state"))
 
 
 def labs() -> list[dict[str, str]]:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from lab.containers import client, ownership
 from lab.core import process
-from lab.core.errors import CommandFailed, TimedOut
+from lab.core.errors import CommandFailed, StateBroken, TimedOut
 from lab.core.home import LABEL, Home
 from lab.core.waits import Note
 from lab.machine import docker, stray, warm
+from lab.machine.ssh import SshMachine
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import BOXES
 
 VAGRANT_SECONDS = 120
+SSH_SECONDS = 60
 SLASH = "-VAGRANTSLASH-"
 """How Vagrant writes the slash of a box's name in file names."""
 POOL = "default"
@@ -35,6 +37,8 @@ def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
         if not keep_cache:
             found += [f"image {tag}" for tag in ownership.claimed(home.name) + warm.there(home)]
     found += [f"domain {d}" for d in domains(name)]
+    if where := host(home):
+        found.append(f"what the lab put on {where}")
     if group := docker.cgroups(name):
         found.append(f"cgroup {group}")
     if home.path.exists():
@@ -53,11 +57,21 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
             warm.forget(home)
         docker.remove_cgroups(name)
     _tell_vagrant(home)
+    if where := host(home):
+        SshMachine(home, where, SSH_SECONDS).destroy(note)
     for domain in domains(name):
         note(f"removing domain {domain}")
         with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped
             _virsh("destroy", domain)
         _virsh("undefine", "--nvram", "--snapshots-metadata", "--remove-all-storage", domain)
+
+
+def host(home: Home) -> str:
+    """The user's own machine that the lab is on; empty where it is on none."""
+    with contextlib.suppress(StateBroken):
+        if home.path.exists() and home.state.get("machine.address"):
+            return str(home.state.get("spec", {}).get("host", ""))
+    return ""
 
 
 def _tell_vagrant(home: Home) -> None:

@@ -19,14 +19,26 @@ class MachineSteps:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
 
-    def image(self) -> Step:
-        """Make the machine's image, unless it or the warm one is there."""
-        title = self._lab.installer.image_title
-        return Step("machine-image", title, lambda: self.image_there() is not None, self._make_image)
-
-    def start(self) -> Step:
-        """Start the machine."""
-        return Step("machine", "start the machine", self._is_up, self._start, ("machine-image",))
+    def steps(self) -> list[Step]:
+        """The image (unless it or the warm one is there) and its start; or a machine that is there, made like it."""
+        lab = self._lab
+        if lab.given:
+            return [
+                Step("machine", f"enter {lab.spec.host}", self._is_up, self._start),
+                Step(
+                    "packages",
+                    lab.installer.install_title,
+                    lab.installer.installed,
+                    lab.installer.install,
+                    ("machine",),
+                ),
+            ]
+        return [
+            Step(
+                "machine-image", lab.installer.image_title, lambda: self.image_there() is not None, self._make_image
+            ),
+            Step("machine", "start the machine", self._is_up, self._start, ("machine-image",)),
+        ]
 
     def keep(self, after: tuple[str, ...]) -> Step:
         """Commit the machine with its cloud as the warm image."""
@@ -38,6 +50,8 @@ class MachineSteps:
 
     def image_there(self) -> str | None:
         """The warm image if there is one of just this content, else the machine image if it is built, else None."""
+        if self._lab.given:
+            return None
         plain = self.image_tag()
         for tag in (self._warm_tag(), plain) if self._lab.spec.warm else (plain,):
             if client.find(tag) is not None:
@@ -56,13 +70,11 @@ class MachineSteps:
         return self._lab.machine.status() == "running" and self._lab.remote.answers()
 
     def _start(self, note: Note) -> None:
-        spec, plain = self._lab.spec, self.image_tag()
-        tag = self.image_there()
-        assert tag is not None
-        if client.find(plain) is not None:  # whoever built it: no other lab's destroy takes it from us
-            ownership.claim(plain, self._lab.home.name)
+        spec, tag = self._lab.spec, self.image_there()
+        if tag is not None and client.find(plain := self.image_tag()) is not None:
+            ownership.claim(plain, self._lab.home.name)  # whoever built it: no other lab's destroy takes it from us
         wanted = Wanted(
-            tag,
+            tag or "",
             spec.memory,
             spec.cpus,
             spec.disk,
@@ -70,6 +82,7 @@ class MachineSteps:
             containers=self._lab.containers,
             ports=dict(self._lab.installer.published),
             mounts=dict(self._lab.installer.mounts),
+            system=spec.distro,
         )
         self._lab.machine.up(wanted, note)
 

@@ -13,7 +13,7 @@ from lab.config.plan import Plan
 from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
 from lab.core import state, steps
-from lab.core.errors import LabError, Unsupported
+from lab.core.errors import HostUnfit, LabError, Unsupported
 from lab.core.home import Home
 from lab.core.progress import Progress
 from lab.core.run_log import RUN
@@ -24,7 +24,19 @@ from lab.lifecycle import assembly, manifest
 from lab.lifecycle.lab import Lab
 from lab.machine import providers
 
-FIXED = ("provider", "distro", "release", "installer", "hypervisor", "beside", "memory", "cpus", "disk", "mirror")
+FIXED = (
+    "provider",
+    "host",
+    "distro",
+    "release",
+    "installer",
+    "hypervisor",
+    "beside",
+    "memory",
+    "cpus",
+    "disk",
+    "mirror",
+)
 """Settings that a lab cannot change once it is there."""
 
 
@@ -50,7 +62,10 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
                 home.state[fact] = value
             steps.run(assembly.steps(lab), home.state, progress, again)
         except LabError as error:
-            if new and "spec" not in home.state and not _tells_more(error):
+            refused = "spec" not in home.state or (
+                isinstance(error, HostUnfit) and not home.state.get("machine.address")
+            )
+            if new and refused and not _tells_more(error):
                 RUN.forget()
                 shutil.rmtree(home.path)
             raise

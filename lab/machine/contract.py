@@ -21,6 +21,7 @@ class Wanted:
     name to its port in the machine; each is published on a free port of 127.0.0.1. ``kvm`` says that KVM was proven
     to boot a kernel, ``containers`` that the machine runs a Docker of its own, which wants its data outside the
     machine's overlay. ``mounts`` are folders here and where the machine sees them, read-only (provider docker).
+    ``system`` is the distribution as the catalogue names it; a machine that is there already must have it.
     """
 
     image: str
@@ -31,6 +32,7 @@ class Wanted:
     containers: bool = False
     ports: dict[str, int] = field(default_factory=dict)
     mounts: dict[str, str] = field(default_factory=dict)
+    system: str = ""
 
 
 class Machine(Protocol):

@@ -121,6 +121,18 @@ class DevStack:
         return self.kept.instead_of(built) if self.kept else built
 
     @property
+    def install_title(self) -> str:
+        """See Installer.install_title."""
+        return "look what is there"
+
+    def installed(self) -> bool:
+        """See Installer.installed: stack.sh itself takes from the machine's package manager what it wants."""
+        return True
+
+    def install(self, note: Note) -> None:
+        """See Installer.install."""
+
+    @property
     def _layer(self) -> image.Layer:
         return image.devstack(self.ground.spec.hypervisor)
 
@@ -250,6 +262,12 @@ def check(spec: LabSpec) -> None:
     """
     rows = catalog.load()
     release = rows.release(spec.release)
+    if spec.provider == "ssh":
+        raise Unsupported(
+            "stack.sh changes more of a machine of yours than destroy could take back.",
+            f"./inv render --distro={spec.distro} --release={spec.release} writes its local.conf, for stack.sh by "
+            "hand; --installer=packages is for a machine of yours.",
+        )
     if not rows.distro(spec.distro).container:
         theirs = listed(d.name for d in rows.distros if d.container)
         raise Unsupported(

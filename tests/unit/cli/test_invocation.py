@@ -180,6 +180,7 @@ def test_error_texts() -> None:
         errors.Refused("The time is before the backup.", "Give a later one."),
         errors.NoSuch.instance("x", ["a", "b"]),
         errors.NoSuch.instance("x", []),
+        errors.HostUnfit("ops@203.0.113.7", "its first process is not systemd", "Give a machine with systemd."),
         errors.DatabaseFailed("the shared server", "Access denied"),
         errors.OperationFailed("backup x", KeyError("y")),
         errors.NameTwice("shop", ["b2", "a1"], "Give all but one another name."),

@@ -90,7 +90,7 @@ REFUSALS = {
     ("debian13", "2026.1", "rpm", "", ""): ("There is no installer 'rpm'.", "Give packages or devstack."),
     ("debian13", "2026.1", "devstack", "vmware", ""): (
         "There is no provider 'vmware'.",
-        "Give docker, libvirt or virtualbox.",
+        "Give docker, libvirt, virtualbox or ssh.",
     ),
 }
 

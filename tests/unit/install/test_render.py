@@ -21,6 +21,7 @@ SITES = {
     "userspace-docker": Site(PUBLISHED, virt_type="docker"),
     "backups": Site(PUBLISHED, virt_type="docker", backups=True),
     "beside": Site(PUBLISHED, virt_type="docker", beside="qemu"),
+    "walls": Site(PUBLISHED, virt_type="docker", walls=True),
     "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
 }
 IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
@@ -42,7 +43,7 @@ def rendered(kind: str) -> list[render.File]:
 @pytest.mark.parametrize("kind", SITES)
 def test_goldens(kind: str) -> None:
     files = {file.path: file.text for file in rendered(kind)}
-    if kind in ("backups", "beside"):  # only what is other than without
+    if kind in ("backups", "beside", "walls"):  # only what is other than without
         without = {file.path: file.text for file in rendered("userspace-docker")}
         files = {path: text for path, text in files.items() if without.get(path) != text}
     for path, text in files.items():
@@ -72,6 +73,17 @@ def test_backups_bring_swift_and_name_their_image() -> None:
     assert all(path.startswith(tuple(f"/{name}" for name in render.SWIFT)) for path in having.keys() - without.keys())
     assert {path for path in without if having[path] != without[path]} == {"/etc/trove/trove-guestagent.conf"}
     assert having["/etc/trove/trove-guestagent.conf"].count(f"backup_docker_image = {backup.image()}\n") == 2
+
+
+def test_a_machine_with_neighbours_shuts_every_port_that_is_led_elsewhere() -> None:
+    without = {file.path: file.text for file in rendered("userspace-docker")}
+    having = {file.path: file.text for file in rendered("walls")}
+    assert having.keys() - without.keys() == {f"/{name}" for name in render.WALLS}
+    assert {path for path in without if having[path] != without[path]} == {
+        "/etc/systemd/system/trove-lab-address.service"
+    }
+    walls = having["/etc/trove-lab/walls.sh"]
+    assert all(f"-p tcp --dport {port} -j DROP" in walls for port in PORTS.values())
 
 
 def test_a_second_compute_service_keeps_the_chassis_s_name_and_the_first_binds_its_ports_to_it() -> None:
@@ -131,7 +143,8 @@ def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
             process.run("bash", "-n", tmp_path / "script")
             assert file.mode == 0o755, file.path
             scripts += 1
-    assert scripts == {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "kernel-kvm": 2}[kind]
+    counts = {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "walls": 4, "kernel-kvm": 2}
+    assert scripts == counts[kind]
 
 
 def test_the_shell_check_can_fail(tmp_path: Path) -> None:
