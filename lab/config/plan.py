@@ -19,12 +19,12 @@ AUTOMATIC = ("docker", "libvirt")
 
 @dataclass(frozen=True)
 class Facts:
-    """What probing found; see lab/doctor.py. Each is (yes or no, the words for it)."""
+    """What probing found; see lab/doctor. Each is (yes or no, its words); ``kvm`` None: not to be tried yet."""
 
     docker: tuple[bool, str]
     libvirt: tuple[bool, str]
     virtualbox: tuple[bool, str]
-    kvm: tuple[bool, str]
+    kvm: tuple[bool | None, str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
 
 def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
     """Raises: Unsupported, if what was decided does not go together."""
-    if "kvm" in (decided.hypervisor, decided.beside) and not facts.kvm[0] and decided.provider != "ssh":
+    if "kvm" in (decided.hypervisor, decided.beside) and facts.kvm[0] is False and decided.provider != "ssh":
         setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"
         raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", f"Leave out --{setting}, or give qemu.")
     if decided.installer == "packages" and decided.hypervisor not in PACKAGES_HYPERVISORS:
@@ -111,11 +111,6 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
             f"Machines stand beside the containers of --installer=packages, not {decided.installer}'s "
             f"{decided.hypervisor}.",
             f"Give --hypervisor=docker and no other installer, or leave out --beside={decided.beside}.",
-        )
-    if decided.hypervisor == "docker" and decided.provider not in ("docker", "ssh"):
-        raise Unsupported(
-            f"Containers under Nova are proven in a container machine, not with provider {decided.provider}.",
-            "Give --provider=docker or ssh, or another --hypervisor.",
         )
     known.check(
         decided.distro,
@@ -232,7 +227,7 @@ def _hypervisor(facts: Facts, provider: str, containers: bool) -> Choice:
         return Choice("hypervisor", "docker", "containers run on any machine; kvm is taken where it is asked for")
     if facts.kvm[0] and provider != "ssh":
         return Choice("hypervisor", "kvm", facts.kvm[1])
-    if provider == "docker" and containers:
+    if containers:
         return Choice("hypervisor", "docker", f"containers start in seconds; no KVM: {facts.kvm[1]}")
     why = "asked for, kvm is taken" if provider == "ssh" else f"no KVM: {facts.kvm[1]}"
     return Choice("hypervisor", "qemu", why)

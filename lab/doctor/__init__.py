@@ -46,9 +46,12 @@ def facts(install: bool = True) -> Facts:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         proof = pool.submit(kvm.prove)
         docker = pool.submit(_docker_possible, install)
-        others = [pool.submit(finder) for finder in (software.libvirt, software.virtualbox)]
-        libvirt, virtualbox = ((f.result().status == "ok", f.result().detail) for f in others)
-        return Facts(docker.result(), libvirt, virtualbox, (proof.result().works is True, proof.result().why))
+        libvirt, virtualbox = (
+            pool.submit(_possible, finder, part, install)
+            for finder, part in ((software.libvirt, "libvirt"), (software.virtualbox, "virtualbox"))
+        )
+        tried = proof.result()
+        return Facts(docker.result(), libvirt.result(), virtualbox.result(), (tried.works, tried.why))
 
 
 def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Finding]:
@@ -58,6 +61,16 @@ def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Fin
     except (LabError, OSError, ValueError) as error:
         name = getattr(finder, "__name__", "probe")
         return Finding(name, name.capitalize(), "warn", f"could not be probed: {error}")
+
+
+def _possible(finder: Callable[[], Finding], part: str, install: bool) -> tuple[bool, str]:
+    """Whether a provider of virtual machines can be used here, after installing what ``up`` would install."""
+    seen = finder()
+    if seen.status == "ok" or not (lacking := packages.missing(["vagrant", part])):
+        return seen.status == "ok", seen.detail
+    if install and packages.obtainable(lacking):
+        return True, f"{seen.detail}, but up installs it"
+    return False, seen.detail
 
 
 def _docker_possible(install: bool) -> tuple[bool, str]:

@@ -42,6 +42,9 @@ TOOLS = (
     Tool("docker", "setfacl", "acl", "acl", when="not-root"),
     Tool("vagrant", "vagrant", "vagrant", "vagrant"),
     Tool("libvirt", "libvirtd", "libvirt-daemon-system", "libvirt-daemon"),
+    Tool("libvirt", "virsh", "libvirt-clients", "libvirt-client"),
+    # libvirt's own network has its DHCP from it
+    Tool("libvirt", "dnsmasq", "dnsmasq-base", "dnsmasq"),
     Tool(
         "libvirt",
         "/usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec",
@@ -84,6 +87,12 @@ def install_command(tools: list[Tool]) -> str:
 def may_install() -> bool:
     """Whether we are root, or sudo asks for no password."""
     return os.geteuid() == 0 or (process.have("sudo") and process.run("sudo", "-n", "true", check=False).ok)
+
+
+def obtainable(tools: list[Tool]) -> bool:
+    """Whether apt here has ``tools``, and we may install them."""
+    names = {name for tool in tools for name in tool.apt.split() if not name.endswith("?")}
+    return process.have("apt-get") and may_install() and all(_known(name) for name in names)
 
 
 def ensure(parts: Collection[str], note: Note, log: Path, install: bool = True) -> None:

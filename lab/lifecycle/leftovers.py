@@ -11,7 +11,7 @@ from lab.core import process
 from lab.core.errors import CommandFailed, StateBroken, TimedOut
 from lab.core.home import LABEL, Home
 from lab.core.waits import Note
-from lab.machine import docker, stray, warm
+from lab.machine import docker, stray, virtual, warm
 from lab.machine.ssh import SshMachine
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import BOXES
@@ -37,6 +37,8 @@ def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
         if not keep_cache:
             found += [f"image {tag}" for tag in ownership.claimed(home.name) + warm.there(home)]
     found += [f"domain {d}" for d in domains(name)]
+    if virtual.seed_of(home).exists():
+        found.append(f"seed {virtual.seed_of(home)}")
     if where := host(home):
         found.append(f"what the lab put on {where}")
     if group := docker.cgroups(name):
@@ -59,6 +61,8 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     _tell_vagrant(home)
     if where := host(home):
         SshMachine(home, where, SSH_SECONDS).destroy(note)
+    if virtual.seed_of(home).exists():
+        process.run(*process.as_root("rm", "-f", virtual.seed_of(home)))
     for domain in domains(name):
         note(f"removing domain {domain}")
         with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import doctor
-from lab.config import catalog, plan, settings
+from lab.config import plan, settings
 from lab.config.plan import Plan
 from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
@@ -53,8 +53,9 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
     with state.lock(home.path, home.name):
         again = f"./inv up --name={home.name}"
         try:
-            # first of all: KVM is proven with QEMU, so the plan needs what the host may still lack
-            steps.run([_host(home, merged.spec)], home.state, progress, again)
+            spec = _planned(home, merged).spec  # nothing is installed before it is known to be of use
+            steps.run([_host(home, spec)], home.state, progress, again)
+            # and again: KVM is proven with QEMU, which this host may have lacked
             lab = Lab(home, _decided(home, merged))
             settled = lab.installer.settled
             home.state["spec"] = settings.to_dict(lab.spec)
@@ -107,7 +108,7 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
 
 
 def _decided(home: Home, merged: Merged) -> LabSpec:
-    decided = _planned(home, merged)
+    decided = _planned(home, merged, tried=True)
     for choice in decided.choices:
         RUN.add("decided", setting=choice.setting, value=choice.value, why=choice.why)
     return decided.spec
@@ -119,7 +120,7 @@ def _tells_more(error: LabError) -> bool:
 
 
 def _host(home: Home, spec: LabSpec) -> Step:
-    """What this host lacks for the provider that was asked for, or for the first choice."""
+    """What this host lacks for the provider."""
     needs = _needs(spec)
     return Step(
         "host",
@@ -130,8 +131,7 @@ def _host(home: Home, spec: LabSpec) -> Step:
 
 
 def _needs(spec: LabSpec) -> tuple[str, ...]:
-    parts = providers.NEEDS.get(spec.provider, providers.NEEDS["docker"])
-    return (*parts, *table.KINDS[plan.installer(catalog.load(), spec, {}).value].tools)
+    return (*providers.NEEDS[spec.provider], *table.KINDS[spec.installer].tools)
 
 
 def _check(home: Home, spec: LabSpec) -> None:
@@ -140,11 +140,17 @@ def _check(home: Home, spec: LabSpec) -> None:
         table.KINDS[spec.installer].check(spec)
 
 
-def _planned(home: Home, merged: Merged, *, check: bool = True) -> Plan:
-    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported; as ``_check``."""
+def _planned(home: Home, merged: Merged, *, check: bool = True, tried: bool = False) -> Plan:
+    """The plan of a new lab, or the recorded one of a lab that is there. Raises: Unsupported; as ``_check``.
+
+    ``tried``: nothing is lacking any more, so what could not be proven is not there.
+    """
     recorded = home.state.get("spec")
     if not recorded:
-        decided = plan.decide(merged.spec, merged.origins, doctor.facts(merged.spec.install))
+        facts = doctor.facts(merged.spec.install)
+        if tried:
+            facts = dataclasses.replace(facts, kvm=(bool(facts.kvm[0]), facts.kvm[1]))
+        decided = plan.decide(merged.spec, merged.origins, facts)
         if check:
             _check(home, decided.spec)
         return decided

@@ -114,7 +114,8 @@ class Vagrant:
 
     def snapshots(self) -> list[str]:
         """Names of the snapshots."""
-        return [line.split("==>")[-1].strip() for line in self._vagrant.snapshot_list() if "(" not in line]
+        lines = (line.strip() for line in self._vagrant.snapshot_list())
+        return [line for line in lines if line and not line.startswith("==>")]
 
     def add_box(self, name: str, box: Path) -> None:
         """Make a box file known under ``name`` (kept once per content, since the name carries its checksum)."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
-from lab.core import waits
+from lab.core import process, waits
 from lab.core.home import LABEL, Home
 from lab.core.job import Job
 from lab.core.ssh import Address, Remote
@@ -19,8 +20,14 @@ from lab.machine.vagrant import Vagrant
 HALT_SECONDS = 120
 BUILD_SECONDS = 3600
 USER = "root"
+IMAGES = Path("/var/lib/libvirt/images")
 BOXES = f"{LABEL}/"
 """How the names of our boxes begin."""
+
+
+def seed_of(home: Home) -> Path:
+    """Where the seed disc of a machine under libvirt lies."""
+    return IMAGES / f"{LABEL}-{home.name}-seed.iso"
 
 
 class VirtualMachine:
@@ -57,6 +64,8 @@ class VirtualMachine:
         if self._vagrant.machine_id:
             note("removing the virtual machine")
             self._vagrant.destroy()
+        if seed_of(self._home).parent.exists():
+            process.run(*process.as_root("rm", "-f", seed_of(self._home)))
         self._home.state.forget("machine.ports", "machine.address")
 
     def status(self) -> Status:
@@ -98,6 +107,10 @@ class VirtualMachine:
         self._home.state["machine.ports"] = ports
         disc = self._home.path / "seed.iso"
         seed.write(disc, keys.pair(self._home).public, keys.pair(self._home, "host_ed25519"))
+        if self._provider == "libvirt":  # whose QEMU runs as a user of its own, who cannot enter the home
+            process.run(*process.as_root("install", "-m", "0600", disc, seed_of(self._home)))
+            disc.unlink()
+            disc = seed_of(self._home)
         description: dict[str, Any] = {
             "name": f"{LABEL}-{self._home.name}",
             "label": f"{LABEL}={self._home.name}",

@@ -38,9 +38,15 @@ def test_defaults_of_a_host_without_kvm() -> None:
     }
 
 
-def test_emulation_is_left_where_the_machine_is_no_container() -> None:
+def test_containers_are_taken_in_a_virtual_machine_too() -> None:
     facts = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
-    assert choose(facts, provider="libvirt")["hypervisor"][0] == "qemu"
+    assert choose(facts, provider="libvirt")["hypervisor"][0] == "docker"
+
+
+def test_kvm_that_is_asked_for_is_not_refused_before_it_could_be_tried() -> None:
+    facts = dataclasses.replace(HERE, kvm=(None, "/dev/kvm is there, but not yet QEMU to try it"))
+    assert choose(facts, hypervisor="kvm")["hypervisor"][0] == "kvm"
+    assert choose(facts)["hypervisor"][0] == "docker"
 
 
 def test_kvm_is_taken_when_it_was_proven_and_says_so() -> None:

@@ -70,8 +70,41 @@ def test_a_folder_that_was_there_stays_and_keeps_what_was_refused(
     with pytest.raises(Unsupported):
         start(name="x", provider="libvirt")
     assert (tmp_path / "x" / "mine").exists()
+    run_log.RUN.add("ended", exit=13)  # as the command line does
     rows = [json.loads(line) for line in (tmp_path / "x" / "logs" / run_log.FILE).read_text().splitlines()]
-    assert [row["event"] for row in rows][-1] == "finished"
+    assert [row["event"] for row in rows] == ["ended"]
+
+
+def test_nothing_is_installed_for_what_is_refused(
+    start: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's packages came first: what the plan then refused had been installed for nothing."""
+    done: list[object] = []
+    monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: ["x"])
+    monkeypatch.setattr("lab.lifecycle.up.packages.ensure", lambda *words: done.append(words))
+    with pytest.raises(Unsupported):
+        start(name="x", provider="libvirt")
+    assert done == []
+
+
+def test_what_the_plan_takes_is_what_is_installed(
+    start: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a distribution that only a virtual machine has, Docker's parts were installed, and then it was refused."""
+    wanted: list[tuple[str, ...]] = []
+
+    def ensure(parts: tuple[str, ...], *_: object) -> None:
+        wanted.append(parts)
+        raise MissingTools(["virsh"], "the test ends here", "")
+
+    monkeypatch.setattr(
+        "lab.lifecycle.up.doctor.facts", lambda install: Facts(docker=YES, libvirt=YES, virtualbox=NO, kvm=NO)
+    )
+    monkeypatch.setattr("lab.lifecycle.up.packages.missing", lambda parts: ["x"])
+    monkeypatch.setattr("lab.lifecycle.up.packages.ensure", ensure)
+    with pytest.raises(MissingTools):
+        start(name="x", provider="libvirt")
+    assert "libvirt" in wanted[0]
 
 
 def test_a_failure_with_a_log_keeps_the_log(
