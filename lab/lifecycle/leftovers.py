@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.containers import client, ownership
 from lab.core import process
-from lab.core.errors import CommandFailed, StateBroken, TimedOut
+from lab.core.errors import CommandFailed, MissingTools, StateBroken, TimedOut
 from lab.core.home import LABEL, Home
 from lab.core.waits import Note
 from lab.machine import docker, stray, virtual, warm
@@ -63,6 +63,8 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
         SshMachine(home, where, SSH_SECONDS).destroy(note)
     if virtual.seed_of(home).exists():
         process.run(*process.as_root("rm", "-f", virtual.seed_of(home)))
+        with contextlib.suppress(CommandFailed, MissingTools):  # the pool lists what lay there once
+            _virsh("pool-refresh", POOL)
     for domain in domains(name):
         note(f"removing domain {domain}")
         with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped
