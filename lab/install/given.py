@@ -28,9 +28,9 @@ UNITS = ("docker", "docker.socket", "containerd", "epmd", "epmd.socket", "nova-c
 MASKED = ("open-iscsi", "iscsid", "haproxy", "e2scrub_reap")
 """What dockerfiles/machine/install.sh masks."""
 FOLDERS = (
-    "cni", "containerd", "docker", "glance", "haproxy", "keystone", "libvirt", "memcached", "mysql", "neutron",
-    "node", "nova", "openvswitch", "ovn", "placement", "portables", "qemu", "rabbitmq", "swift", "swtpm-localca",
-    "trove", "trove-lab", "uwsgi",
+    "cni", "containerd", "docker", "glance", "haproxy", "keystone", "libuuid", "libvirt", "machines", "memcached",
+    "mysql", "neutron", "node", "nova", "openvswitch", "ovn", "placement", "portables", "qemu", "rabbitmq", "swift",
+    "swtpm-localca", "trove", "trove-lab", "uwsgi", "xml",
 )  # fmt: skip
 """What they make below /etc, /opt, /srv, /var/cache, /var/lib, /var/log, and leave when they are purged."""
 
