@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lab.config.settings import LabSpec
 from lab.install.contract import Ground, Installer
-from lab.install.devstack import installer as devstack
+from lab.install.devstack import limits
+from lab.install.devstack.installer import DevStack
 from lab.install.packages import Packages
 
 
@@ -22,5 +23,5 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "packages": Kind(Packages),
-    "devstack": Kind(devstack.DevStack, ("devstack",), devstack.check),
+    "devstack": Kind(DevStack, ("devstack",), limits.check),
 }

@@ -15,20 +15,14 @@ from urllib.parse import urlsplit
 from openstack.connection import Connection
 
 from lab.cloud import access
-from lab.config import catalog
-from lab.config.rows import listed
-from lab.config.settings import LabSpec
-from lab.containers import client
-from lab.core.errors import CommandFailed, GitUnreachable, NothingKept, Unsupported
-from lab.core.home import Home
+from lab.core.errors import CommandFailed, GitUnreachable
 from lab.core.job import Job
 from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.guest import agent
 from lab.guest.agent import Agent
 from lab.guest.guests import Guests
-from lab.host import git_mirrors, pypi
-from lab.host.git_mirrors import GIT_BASE
+from lab.host import git_mirrors
 from lab.install import render, resources
 from lab.install.contract import Ground
 from lab.install.devstack import kept, localconf, machine_files
@@ -38,7 +32,7 @@ from lab.install.devstack.stack_run import StackRun
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.site import HOST_IP, PORTS, Site
 from lab.install.target import Target
-from lab.machine import image, keys, warm
+from lab.machine import image, keys
 
 WEB = "web"
 PUBLISHED: Mapping[str, int] = {WEB: 80, **PORTS}
@@ -253,40 +247,6 @@ class DevStack:
         service = access.connect(self.ground.home.clouds_yaml, "service")
         resources.allowances(self.admin(), service, Site(public_ports={}).keypair, keys.pair(self.ground.home).public)
         self._target.mark("allowed", self._key)
-
-
-def check(spec: LabSpec) -> None:
-    """Refuse what cannot end well, before anything is made.
-
-    Raises: BadValue, MirrorLacks, NothingKept, GitUnreachable, Unsupported.
-    """
-    rows = catalog.load()
-    release = rows.release(spec.release)
-    if spec.provider == "ssh":
-        raise Unsupported(
-            "stack.sh changes more of a machine of yours than destroy could take back.",
-            f"./inv render --distro={spec.distro} --release={spec.release} writes its local.conf, for stack.sh by "
-            "hand; --installer=packages is for a machine of yours.",
-        )
-    if not rows.distro(spec.distro).container:
-        theirs = listed(d.name for d in rows.distros if d.container)
-        raise Unsupported(
-            f"The lab makes no machine of {spec.distro}; it would drive stack.sh on {theirs}.",
-            f"./inv render --distro={spec.distro} --release={spec.release} writes local.conf for a machine of yours.",
-        )
-    if spec.mirror:
-        if spec.provider != "docker":
-            raise Unsupported(
-                f"A mirror is not brought into machines of provider {spec.provider} yet.", "Give --provider=docker."
-            )
-        git_mirrors.check(Path(spec.mirror), release)
-        there = kept.folder(Path(spec.mirror), spec)
-        # a lab that starts from its committed machine takes nothing from anywhere
-        starts_warm = client.usable() is None and bool(warm.there(Home(spec.name)))
-        if kept.read(there) is None and not starts_warm and (why := pypi.unreachable()):
-            raise NothingKept(there, why, spec.mirror)
-    else:
-        git_mirrors.reachable(release.devstack.url or f"{GIT_BASE}/openstack/devstack")
 
 
 def published(url: str, ports: Mapping[str, int]) -> str:

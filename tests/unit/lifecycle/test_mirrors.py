@@ -20,7 +20,7 @@ from lab.core.job import Job
 from lab.core.waits import silent
 from lab.guest.guests import Guests
 from lab.host import git_mirrors, pypi
-from lab.install.devstack import installer, kept
+from lab.install.devstack import installer, kept, limits
 from lab.install.devstack.kept import Kept
 from lab.lifecycle import assembly, labs, mirrors
 from lab.lifecycle.lab import Lab
@@ -164,9 +164,9 @@ def test_git_alone_is_refused_at_once_where_no_index_answers(folder: Path, monke
     monkeypatch.setattr(requests, "head", refuse)
     monkeypatch.setattr(client, "usable", lambda: "no engine")
     with pytest.raises(NothingKept, match=rf"no {folder}/kept/{NAME}, and no Python packages .* does not answer"):
-        installer.check(with_mirror(folder))
+        limits.check(with_mirror(folder))
     monkeypatch.setattr(requests, "head", lambda *_, **__: None)
-    installer.check(with_mirror(folder))
+    limits.check(with_mirror(folder))
 
 
 def test_an_answer_of_any_kind_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from lab.core.process import Argument, Finished
 from lab.core.resources import PACKAGE, RESOURCES
 from lab.core.waits import silent
 from lab.host import pypi
-from lab.install.devstack import installer, machine_files, stack_log, stack_run
+from lab.install.devstack import installer, limits, machine_files, stack_log, stack_run
 from lab.install.devstack.stack_run import StackRun
 
 SUMMARY = """\
@@ -251,18 +251,18 @@ def asked(**more: str) -> LabSpec:
 
 def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(Unsupported) as caught:
-        installer.check(asked(provider="libvirt", distro="ubuntu2404"))
+        limits.check(asked(provider="libvirt", distro="ubuntu2404"))
     assert caught.value.remedy.startswith("./inv render --distro=ubuntu2404 --release=2026.1 ")
     with pytest.raises(Unsupported, match="not brought into machines of provider libvirt"):
-        installer.check(asked(provider="libvirt", mirror=str(tmp_path)))
+        limits.check(asked(provider="libvirt", mirror=str(tmp_path)))
     with pytest.raises(MirrorLacks, match=r"lacks stable/2026\.1 of openstack/cinder"):
-        installer.check(asked(mirror=str(tmp_path)))
+        limits.check(asked(mirror=str(tmp_path)))
 
 
 def test_a_git_server_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(installer, "GIT_BASE", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(limits, "GIT_BASE", str(tmp_path / "nowhere"))
     with pytest.raises(GitUnreachable, match="nowhere/openstack/devstack"):
-        installer.check(asked())
+        limits.check(asked())
 
 
 # --- what the cloud is afterwards --------------------------------------------------------------------------
