@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.dbod.dockerhost import storage
+from lab.dbod.dockerhost import records, storage
 from lab.density.host import journal
 from lab.lifecycle.destroy import Sweepers
 
-SWEEPERS = Sweepers(of_lab=(storage.release,), of_host=(journal.sweep_host,))
+SWEEPERS = Sweepers(of_lab=(storage.release,), databases=records.held, of_host=(journal.sweep_host,))

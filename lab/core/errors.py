@@ -166,7 +166,8 @@ class StateBroken(LabError):
     def __init__(self, path: Path, why: str, name: str) -> None:
         super().__init__(
             f"The state file {path} is damaged ({why}).",
-            "Databases lie beside it, so nothing is to be removed: mend the file, or put back a copy of it."
+            "Databases lie beside it, so nothing is to be removed: ./inv dbod repair rebuilds it from copies "
+            "beside them" + (", with --provider=shared." if name.endswith("-shared") else ".")
             if (path.parent / "store").exists()
             else f"It is a cache of facts: ./inv destroy --name={name} finds all that the lab had by its labels.",
         )

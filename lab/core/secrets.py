@@ -6,6 +6,7 @@ import json
 import secrets
 import string
 import threading
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -30,14 +31,27 @@ class Secrets:
     def __getitem__(self, key: str) -> str:
         with self._guard:
             if key not in self._values:
-                self._keep(key, "".join(secrets.choice(ALPHABET) for _ in range(LENGTH)), again=False)
+                self._write({key: "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))}, again=False)
             return self._values[key]
+
+    def __contains__(self, key: str) -> bool:
+        with self._guard:
+            return key in self._values
+
+    def put(self, values: Mapping[str, str]) -> None:
+        """Keep these values, known from elsewhere, under their keys."""
+        with self._guard:
+            self._write(values)
+
+    def of(self, names: Collection[str]) -> dict[str, str]:
+        """What is of those names: the secrets whose key is ``KIND.NAME``."""
+        with self._guard:
+            return {key: value for key, value in self._values.items() if key.rpartition(".")[2] in names}
 
     def share(self, key: str, source: str) -> None:
         """Make ``key`` the same secret as ``source``."""
         value = self[source]
-        with self._guard:
-            self._keep(key, value, again=True)
+        self.put({key: value})
 
     def forget(self, *keys: str) -> None:
         """Drop secrets of what is gone; those that are not there are fine."""
@@ -49,19 +63,22 @@ class Secrets:
 
     def _read(self) -> dict[str, str]:
         try:
-            return dict(json.loads(self._path.read_text()))
+            found = json.loads(self._path.read_text())
         except FileNotFoundError:
             return {}
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise StateBroken(self._path, str(error), self._name) from error
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise StateBroken(self._path, "it is no object of strings", self._name)
+        return found
 
-    def _keep(self, key: str, value: str, *, again: bool) -> None:
-        """Add to what the file has by now: other processes of the lab make secrets, too."""
+    def _write(self, values: Mapping[str, str], *, again: bool = True) -> None:
+        """Add to what the file has by now, for other processes of the lab make secrets, too; ``again`` replaces."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._path.with_suffix(".lock")):
-            self._values = self._read()
-            if again or key not in self._values:
-                self._values[key] = value
+            there = self._read()
+            self._values = {**there, **values} if again else {**values, **there}
+            if self._values != there or not self._path.exists():
                 self._save()
 
     def _save(self) -> None:

@@ -53,7 +53,8 @@ def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:
 def perform(provider: Provider, home: Home, wanted: Request, note: Note) -> Result:
     """Do it with a provider whose records lie in ``home``. Raises: BadValue, Refused, PortTaken, TimedOut."""
     result = jobs.perform(provider, wanted)
-    if isinstance(result.error, LabBusy) and result.error.holder.startswith(SERVER):
+    asked = wanted.operation is not Operation.REPAIR  # a queue in a file that is repaired
+    if asked and isinstance(result.error, LabBusy) and result.error.holder.startswith(SERVER):
         return _asked(provider.name, home, wanted, note)
     return result
 

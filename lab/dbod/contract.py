@@ -47,6 +47,7 @@ class Operation(StrEnum):
     REPLICATE = "replicate"
     PROMOTE = "promote"
     MAINTENANCE = "maintenance"
+    REPAIR = "repair"
 
 
 class Outcome(StrEnum):
@@ -99,7 +100,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse what no provider could use. Raises: BadValue."""
-        if self.operation not in {Operation.LIST, Operation.CHECK}:
+        if self.operation not in {Operation.LIST, Operation.CHECK, Operation.REPAIR}:
             _named("instance", self.instance)
         if self.operation in {Operation.CLONE, Operation.REPLICATE}:
             _named("target", self.target)

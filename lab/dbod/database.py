@@ -13,7 +13,8 @@ from lab.core.errors import DiskFull, LabBusy, StateBroken
 from lab.core.home import Home
 
 FILE = "dbod.db"
-VERSION = 1
+OLD_RECORDS = "instances"
+"""The fact that names a home's instances while their records lie in its state: until version 2."""
 BUSY_SECONDS = 30.0
 Row = dict[str, Any]
 SCHEMA = """
@@ -52,6 +53,12 @@ CREATE TABLE changes (at TEXT NOT NULL, instance TEXT NOT NULL, who TEXT NOT NUL
     old TEXT, new TEXT);
 CREATE INDEX changes_of_instance ON changes (instance, at);
 """
+INSTANCES = """
+-- record is JSON, serial grows with every change of it, sum is over all three: SQLite itself has no checksums
+CREATE TABLE instances (name TEXT PRIMARY KEY, serial INTEGER NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL)
+"""
+STEPS = (SCHEMA, INSTANCES)
+"""What makes version 1 of nothing, 2 of version 1, …"""
 
 
 class Database:
@@ -66,12 +73,12 @@ class Database:
         path.touch(0o600)
         with self.write() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version not in {0, VERSION}:
-                raise StateBroken(path, f"version {VERSION} was expected", name)
-            if not version:
-                for statement in SCHEMA.split(";\n"):
+            if version > len(STEPS):
+                raise StateBroken(path, f"version {len(STEPS)} was expected, not {version}", name)
+            if version < len(STEPS):
+                for statement in ";\n".join(STEPS[version:]).split(";\n"):
                     connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.execute(f"PRAGMA user_version = {len(STEPS)}")
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -116,6 +123,19 @@ class Database:
             raise StateBroken(self._path, str(error), self._name) from error
 
 
+def has_data(home: Home) -> bool:
+    """Whether databases' data lie in a home: a store that was made, be it not mounted now."""
+    store = home.path / "store"
+    return store.with_suffix(".btrfs").exists() or (store.is_dir() and any(store.iterdir()))
+
+
 def of(home: Home) -> Database:
-    """The home's. Raises: StateBroken, DiskFull."""
-    return Database(home.path / FILE, home.name)
+    """The home's, made where nothing is yet. Raises: StateBroken (damaged, or gone from beside data), DiskFull."""
+    path, facts = home.path / FILE, home.path / "state.json"
+    if has_data(home):
+        # until version 2 the records lay in the facts, and a home with data need not have had a database
+        late = facts.exists() and OLD_RECORDS in home.state
+        for file in (facts, path):
+            if not (file.exists() and file.stat().st_size) and not (file is path and late):
+                raise StateBroken(file, "it is gone or empty", home.name)
+    return Database(path, home.name)

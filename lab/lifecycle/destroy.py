@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lab.containers import client, ownership
 from lab.core import state
-from lab.core.errors import NoSuchLab, Refused, StateBroken
+from lab.core.errors import NoSuchLab, Refused
 from lab.core.home import Home, cache
 from lab.core.run_log import RUN
 from lab.core.waits import silent
@@ -20,10 +20,12 @@ from lab.lifecycle import leftovers
 class Sweepers:
     """What the studies that are built on labs leave on this host, and take away themselves.
 
-    ``of_lab`` are called with a lab's home before its folder goes, ``of_host`` when nothing of any lab is to stay.
+    ``of_lab`` are called with a lab's home before its folder goes, ``of_host`` when nothing of any lab is to stay;
+    ``databases`` are those on demand in a home, as words (empty: none).
     """
 
     of_lab: Sequence[Callable[[Home], None]] = ()
+    databases: Callable[[Home], str] = lambda _: ""
     of_host: Sequence[Callable[[], object]] = ()
 
 
@@ -45,7 +47,7 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
                 f"{home.name!r} is on {host}: its packages, files and databases there would go, the machine stays.",
                 f"./inv destroy --name={home.name} --yes takes them away.",
             )
-        if not dry_run and not yes and (databases := _databases(home)):
+        if not dry_run and not yes and (databases := sweepers.databases(home)):
             raise Refused(
                 f"{home.name!r} holds databases on demand with their backups: {databases}.",
                 f"./inv destroy --name={home.name} --yes removes them for good.",
@@ -71,17 +73,6 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
     if not keep_cache and (everything or not others - {home.name for home in homes}):
         removed += _cached(None if everything else client.SHARED, sweepers, dry_run)
     return removed
-
-
-def _databases(home: Home) -> str:
-    """The databases on demand in a home, as words; empty where there are none."""
-    if not (home.path / "store").exists():
-        return ""
-    try:
-        names = home.state.get("instances", [])
-    except StateBroken:
-        return "its records cannot be read"
-    return ", ".join(names)
 
 
 def _cached(label: str | None, sweepers: Sweepers, dry_run: bool) -> list[str]:

@@ -21,6 +21,7 @@ WORK = {
     Operation.UPGRADE: "a backup, then the other version's image over the same data",
     Operation.MAINTENANCE: "a mark that makes the other operations refuse",
     Operation.CREDENTIALS: "a random password, kept 0600",
+    Operation.REPAIR: "copies of the records beside the data, from which lost and damaged files are made again",
 }
 LACKS = {
     Operation.REPLICATE: "both engines replicate, but the provider does not set it up",

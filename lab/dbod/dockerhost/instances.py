@@ -12,7 +12,7 @@ from time import monotonic
 from lab.core import process, waits
 from lab.core.errors import DatabaseFailed, Refused
 from lab.core.home import Home
-from lab.dbod.dockerhost import accounts, engines
+from lab.dbod.dockerhost import accounts, engines, records
 from lab.dbod.dockerhost.engines import STATEMENTS, UID, Engine
 from lab.dbod.dockerhost.folders import Folder
 from lab.dbod.dockerhost.records import Record
@@ -47,7 +47,7 @@ class Instance(Folder):
     @property
     def password(self) -> str:
         """Its owner's administrator's."""
-        return self._home.secrets[f"dba.{self.record.name}"]
+        return records.password(self._home, self.record)
 
     @property
     def service_password(self) -> str:

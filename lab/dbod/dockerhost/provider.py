@@ -13,7 +13,7 @@ from lab.core.home import Home
 from lab.core.waits import Note
 from lab.dbod import database, lock
 from lab.dbod.contract import Handler, Operation, Request, State, Value
-from lab.dbod.dockerhost import backups, checker, configs, hostwork, recovery, storage
+from lab.dbod.dockerhost import backups, checker, configs, hostwork, recovery, repair, storage
 from lab.dbod.dockerhost.creation import Creation
 from lab.dbod.dockerhost.instances import Instance
 from lab.dbod.dockerhost.records import Record, Records
@@ -37,7 +37,7 @@ class DockerHost:
 
     def __init__(self, home: Home, note: Note, install: bool = True, owned: bool = False) -> None:
         self.home = home
-        self.records = Records(home)
+        self.records = Records(home, lambda: self.store.path)
         self.servers = Servers(home.name, home.owner)
         self._note = note
         self._install = install
@@ -47,6 +47,7 @@ class DockerHost:
     @cached_property
     def store(self) -> Store:
         """Where the data lie."""
+        database.of(self.home)  # it is there before data are, so that a missing one is known to be lost
         return storage.open_store(self.home, self._note, self._install)
 
     @property
@@ -55,12 +56,12 @@ class DockerHost:
         return {
             Operation.CREATE: self._alone(self._creation.create),
             Operation.DESTROY: self._alone(self._destroy),
-            Operation.LIST: lambda _request, _note: checker.together(self.shown, self._records()),
+            Operation.LIST: lambda _request, _note: checker.together(self.shown, self.records.all()),
             Operation.START: self._alone(self._start),
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
             Operation.MONITOR: self._monitor,
-            Operation.CHECK: lambda _request, _note: checker.check(self._records(), self.state),
+            Operation.CHECK: lambda _request, _note: checker.check(self.records.all(), self.state),
             Operation.CONFIG_GET: lambda request, _note: dict(self.records.get(request.instance).settings),
             Operation.CONFIG_PUT: self._alone(self._config_put),
             Operation.BACKUP: self._alone(self._backup),
@@ -73,6 +74,7 @@ class DockerHost:
             Operation.LOGS: self._logs,
             Operation.CREDENTIALS: self._credentials,
             Operation.MAINTENANCE: self._alone(self._maintenance),
+            Operation.REPAIR: self._alone(lambda _request, note: repair.repair(self.home, note, self._install)),
         }
 
     def instance(self, name: str) -> Instance:
@@ -90,9 +92,6 @@ class DockerHost:
         if self.of(record).answers():
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
-
-    def _records(self) -> list[Record]:
-        return [found for name in self.records.names() if (found := self.records.find(name))]
 
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""
@@ -164,8 +163,10 @@ class DockerHost:
         return backups.make(self._open(request), self.records, request, note)
 
     def _automatic_backups(self, request: Request, note: Note) -> Value:
-        self.records.get(request.instance)
-        return backups.schedule(self.home, request, note)
+        record = self.records.get(request.instance)
+        made = backups.schedule(self.home, request, note)
+        self.records.put(record)  # its copy holds the schedule, too
+        return made
 
     def _restore(self, request: Request, note: Note) -> Value:
         found = self._open(request)

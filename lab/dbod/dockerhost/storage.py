@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.core import process
-from lab.core.errors import CommandFailed, MissingTools
+from lab.core.errors import CommandFailed, MissingTools, StateBroken
 from lab.core.home import Home
 from lab.core.waits import Note
 from lab.host import packages
@@ -72,28 +73,50 @@ class Store:
 
 
 def open_store(home: Home, note: Note, install: bool = True) -> Store:
-    """The host's store, made on the first call and mounted again after a reboot.
+    """The host's store, made on the first call and mounted again after a reboot; never made over another.
 
-    Raises: DiskFull, CommandFailed (what was made before can no longer be mounted).
+    Raises: DiskFull, StateBroken, CommandFailed (what was made before can no longer be mounted).
     """
     path, image, log = home.path / "store", home.path / "store.btrfs", home.log("store")
     path.mkdir(exist_ok=True)
     known = home.state.get("store")
-    if known == BTRFS:
-        if not os.path.ismount(path):
-            _root("mount", "-o", "loop", image, path, log=log)
-    elif known is None:
-        if _reflinks(path):
-            known = REFLINK
-        elif _mounts_btrfs(image, path, note, log, install):
-            known = BTRFS
-        else:
-            known = COPY
+    if known not in {None, *HOW}:
+        raise StateBroken(home.state.path, f"{known!r} is no kind of store", home.name)
+    if known is None:
+        known = find(home) or _made(path, image, note, log, install)
         home.state["store"] = known
         note(f"data lie on: {HOW[known]}")
+    elif known == BTRFS and not os.path.ismount(path):
+        _root("mount", "-o", "loop", image, path, log=log)
     store = Store(path, known)
     _move_backups(store)
     return store
+
+
+def find(home: Home) -> str:
+    """The kind of the store that is there, mounted, whatever is known of it; empty where there is none."""
+    path, image, log = home.path / "store", home.path / "store.btrfs", home.log("store")
+    path.mkdir(exist_ok=True)
+    new = _new(image)
+    if not image.exists() and new.exists() and os.path.ismount(path):
+        new.rename(image)  # a run was killed before it could
+    if image.exists() and not os.path.ismount(path):
+        _root("mount", "-o", "loop", image, path, log=log)
+    if os.path.ismount(path) and process.run("stat", "-f", "--format=%T", path).stdout.strip() == BTRFS:
+        return BTRFS
+    if any(path.iterdir()):
+        return REFLINK if _reflinks(path) else COPY
+    return ""
+
+
+def _made(path: Path, image: Path, note: Note, log: Path, install: bool) -> str:
+    if _reflinks(path):
+        return REFLINK
+    return BTRFS if _mounts_btrfs(image, path, note, log, install) else COPY
+
+
+def _new(image: Path) -> Path:
+    return image.with_name(f"{image.name}.new")
 
 
 def _move_backups(store: Store) -> None:
@@ -112,34 +135,38 @@ def release(home: Home) -> None:
         _root("umount", path)
     (home.path / "store.btrfs").unlink(missing_ok=True)
     _root("rm", "-rf", path)
-    home.state.forget("store")
+    with contextlib.suppress(StateBroken):
+        home.state.forget("store")
 
 
 def _reflinks(folder: Path) -> bool:
     """Whether the folder's own file system (XFS, btrfs) shares blocks between files."""
-    probe = folder / "probe"
+    probe, copy = folder / ".probe", folder / ".probe2"
     probe.write_text("x")
     try:
-        return process.run("cp", "--reflink=always", probe, folder / "probe2", check=False).ok
+        return process.run("cp", "--reflink=always", probe, copy, check=False).ok
     finally:
         probe.unlink()
-        (folder / "probe2").unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
 
 
 def _mounts_btrfs(image: Path, path: Path, note: Note, log: Path, install: bool) -> bool:
     """Make a btrfs in a sparse file and mount it; False says that this host cannot, and the note why."""
+    new = _new(image)
     try:
         packages.ensure({"dbod"}, note, log, install)
-        with image.open("wb") as file:
+        with new.open("wb") as file:
             file.truncate(SIZE)
-        image.chmod(0o600)
-        _root("mkfs.btrfs", "-q", image, log=log)
-        _root("mount", "-o", "loop", image, path, log=log)
+        new.chmod(0o600)
+        _root("mkfs.btrfs", "-q", new, log=log)
+        _root("mount", "-o", "loop", new, path, log=log)
         _root("chown", str(os.geteuid()), path)
     except (MissingTools, CommandFailed) as error:
         note(f"no btrfs can be mounted here: {error.cause}")
-        image.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         return False
+    # only what is whole has that name: whatever has it is a store
+    new.rename(image)
     return True
 
 

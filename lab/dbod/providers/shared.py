@@ -20,7 +20,6 @@ from lab.engines.sql import Login, Session
 
 SERVER = "shared_"
 """Before an engine's name: the server that all databases of that engine are in."""
-KEY = "shared.databases"
 RESERVED = {
     "mariadb": {"information_schema", "mariadb", "mariadb.sys", "mysql", "performance_schema", "root", "sys"},
     "postgresql": {"postgres", "template0", "template1"},
@@ -62,6 +61,7 @@ WORK = {
     Operation.MONITOR: "a query for the schema's size and connections",
     Operation.CHECK: "a connection as every account",
     Operation.CREDENTIALS: "a random password, kept 0600",
+    Operation.REPAIR: "copies of the servers' records, databases in them, from which lost files are made again",
 }
 
 
@@ -79,7 +79,6 @@ class Shared:
     def __init__(self, host: DockerHost, owned: bool = False) -> None:
         self.host = host
         self._owned = owned
-        self._state = host.home.state
 
     @property
     def does(self) -> Mapping[Operation, Handler]:
@@ -92,6 +91,7 @@ class Shared:
             Operation.MONITOR: self._monitor,
             Operation.CHECK: lambda _request, _note: [self._shown(name) for name in sorted(self._known())],
             Operation.CREDENTIALS: self._credentials,
+            Operation.REPAIR: self._alone(self.host.does[Operation.REPAIR]),
         }
 
     def _alone(self, body: Handler) -> Handler:
@@ -104,7 +104,15 @@ class Shared:
 
     def _known(self) -> dict[str, dict[str, Any]]:
         """Database to its engine and owner."""
-        return dict(self._state.get(KEY) or {})
+        return {
+            name: {"engine": server.engine, "owner": owner}
+            for server in self.host.records.all()
+            for name, owner in server.databases.items()
+        }
+
+    def _keep(self, engine: str, databases: Callable[[Mapping[str, str]], dict[str, str]]) -> None:
+        server = self._server(engine).record
+        self.host.records.put(replace(server, databases=databases(server.databases)))
 
     def _engine(self, name: str) -> str:
         try:
@@ -139,7 +147,7 @@ class Shared:
             jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine)
         with self._admin(engine) as run:
             self._make(run, self._account(engine, name))
-        self._state[KEY] = {**self._known(), name: {"engine": engine, "owner": request.owner}}
+        self._keep(engine, lambda there: {**there, name: request.owner})
         return self._shown(name)
 
     def _make(self, run: Run, login: Login) -> None:
@@ -197,9 +205,10 @@ class Shared:
         if name not in self._known():
             note("there is none of that name")
             return
-        with self._admin(self._engine(name)) as run:
-            self._drop(run, self._engine(name), name)
-        self._state[KEY] = {key: value for key, value in self._known().items() if key != name}
+        engine = self._engine(name)
+        with self._admin(engine) as run:
+            self._drop(run, engine, name)
+        self._keep(engine, lambda there: {key: owner for key, owner in there.items() if key != name})
 
     def _drop(self, run: Run, engine: str, name: str) -> None:
         if engine == "mariadb":

@@ -50,7 +50,7 @@ def provider(name: str, lab: str, note: Note, host: str = HOST, owned: bool = Fa
         return trove(lab, owned)
     made = DockerHost(home_of(name, lab, host), note, owned=owned or name == "shared")
     if owned:
-        _ = made.store  # opened once, before there are threads
+        _ = made.records.names(), made.store  # opened once, before there are threads
     return made if name == "docker-host" else Shared(made, owned)
 
 

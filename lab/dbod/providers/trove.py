@@ -32,6 +32,7 @@ LACKS = {
     Operation.AUTOMATIC_BACKUPS: "Trove has no scheduler for backups",
     Operation.RESTORE: "Trove restores into a new instance only, and to no point in time",
     Operation.MAINTENANCE: "Trove has no maintenance mode of an instance",
+    Operation.REPAIR: "Trove's records lie in the cloud's own database, which is not ours to rebuild",
 }
 
 

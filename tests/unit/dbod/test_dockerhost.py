@@ -205,8 +205,11 @@ def test_the_newest_backup_from_which_a_time_can_be_reached_is_taken() -> None:
 
 
 def test_records_are_there_after_a_restart(home: Home) -> None:
-    Records(home).put(RECORD)
-    again = Records(Home(home.name, home.root))
+    store = home.path / "store"
+    store.mkdir()
+    home.state["store"] = "copy"
+    Records(home, lambda: store).put(RECORD)
+    again = Records(Home(home.name, home.root), lambda: store)
     assert again.names() == ["x"]
     assert again.get("x") == RECORD
     again.remove("x")
@@ -216,14 +219,15 @@ def test_records_are_there_after_a_restart(home: Home) -> None:
 
 
 def test_a_maintenance_forbids_what_users_ask(home: Home) -> None:
+    home.state["store"] = "copy"
     host = DockerHost(home, say)
     host.records.put(replace(RECORD, maintenance=True))
-    home.state["store"] = "copy"
     with pytest.raises(errors.Refused, match="maintenance"):
         jobs.perform(host, Request(Operation.STOP, "x"))
 
 
 def test_a_port_of_another_instance_is_refused(home: Home) -> None:
+    home.state["store"] = "copy"
     host = DockerHost(home, say)
     host.records.put(RECORD)
     with pytest.raises(errors.PortTaken):
@@ -257,6 +261,7 @@ def test_a_scenario_is_as_good_as_its_operation() -> None:
 def test_scenarios_cover_every_operation_of_the_contract() -> None:
     asked = {one.operation for one in scenarios.ALL} | {
         Operation.LIST, Operation.PING, Operation.STOP, Operation.CONFIG_GET, Operation.BACKUPS, Operation.REPLICATE,
+        Operation.REPAIR,
     }  # fmt: skip
     assert asked == set(Operation)
     assert scenarios.ALL[0].id == "create"

@@ -30,6 +30,7 @@ class TinyHost:
         Operation.UPGRADE: "there is one version",
         Operation.REPLICATE: "it is one file",
         Operation.PROMOTE: "there are no replicas",
+        Operation.REPAIR: "its files have no copies",
     }
 
     def __init__(self, root: Path, database: Database | None = None, slow: float = 0.0) -> None:

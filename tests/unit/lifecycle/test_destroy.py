@@ -8,6 +8,8 @@ import pytest
 
 from lab.core.errors import NoSuchLab, Refused, StateBroken
 from lab.core.home import Home
+from lab.dbod.dockerhost import records
+from lab.dbod.dockerhost.records import Record, Records
 from lab.lifecycle import destroy
 from lab.lifecycle.destroy import Sweepers
 
@@ -27,12 +29,15 @@ def home(tmp_path: Path, name: str, *instances: str) -> Home:
     made = Home(name, tmp_path)
     made.make()
     (made.path / "store").mkdir()
-    made.state["instances"] = list(instances)
+    made.state["store"] = "copy"
+    for one in instances:
+        record = Record(one, "mariadb", "11.8", 3307, 256, "", "TEST", "2026-01-01T00:00:00+00:00")
+        Records(made, lambda: made.path / "store").put(record)
     return made
 
 
 def remove(name: str, *, yes: bool = False) -> list[str]:
-    return destroy.destroy([name], Sweepers(), dry_run=False, keep_cache=True, yes=yes)
+    return destroy.destroy([name], Sweepers(databases=records.held), dry_run=False, keep_cache=True, yes=yes)
 
 
 def test_a_name_that_nothing_has(swept: list[str]) -> None:

@@ -20,8 +20,10 @@ from lab.core import errors
 from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, Result
+from lab.dbod.dockerhost import engines, storage
 from lab.dbod.dockerhost.provider import DockerHost
-from lab.dbod.providers.shared import Shared
+from lab.dbod.dockerhost.records import Record
+from lab.dbod.providers.shared import SERVER, Shared
 from lab.engines import sql
 
 ENGINES = pytest.mark.parametrize("engine", ["mariadb", "postgresql"])
@@ -76,8 +78,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         yield SimpleNamespace(execute=lambda _: [(42,)])
 
     monkeypatch.setattr(sql, "connect", connect)
-    record = SimpleNamespace(port=3306, engine="mariadb", version="1")
-    monkeypatch.setattr(Shared, "_server", lambda *_: SimpleNamespace(session=made.session, record=record))
+
+    def found(shared: Shared, engine: str) -> SimpleNamespace:
+        return SimpleNamespace(session=made.session, record=shared.host.records.get(SERVER + engine))
+
+    monkeypatch.setattr(Shared, "_server", found)
     return made
 
 
@@ -85,8 +90,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 def shared(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
     home = Home("shared", tmp_path)
     home.make()
+    home.state["store"] = storage.COPY
     host = DockerHost(home, lambda _: None, owned=True)
-    monkeypatch.setattr(host.records, "find", lambda name: name)
+    for engine in engines.ALL:
+        host.records.put(Record(SERVER + engine, engine, "1", 3306, 256, "", "", "2026-01-01T00:00:00Z"))
     return Shared(host)
 
 
