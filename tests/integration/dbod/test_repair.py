@@ -19,8 +19,9 @@ pytestmark = pytest.mark.integration
 
 
 def spoil(home: Home, name: str) -> None:
-    path = home.path / name
-    path.write_bytes(path.read_bytes()[::-1])
+    """And what SQLite keeps beside a file: while that is whole, nothing is lost."""
+    for path in home.path.glob(f"{name}*"):
+        path.write_bytes(path.read_bytes()[::-1])
 
 
 def lose(home: Home, *names: str) -> None:
