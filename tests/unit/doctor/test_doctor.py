@@ -12,7 +12,7 @@ import pytest
 from lab import doctor
 from lab.core import process
 from lab.core.errors import DockerUnusable
-from lab.doctor import hardware, kvm, reach
+from lab.doctor import hardware, kvm, reach, software
 from lab.doctor.finding import Finding
 
 
@@ -155,3 +155,15 @@ def test_a_kernel_that_does_not_boot_is_told_from_one_that_cannot_be_tried(
     proof = kvm.prove(seconds=3)
     assert proof.works is False
     assert "does not boot" in proof.why
+
+
+def test_a_libvirt_that_hangs_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended every `up`, whatever the provider."""
+    program = tmp_path / "virsh"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(software, "ANSWER_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr("lab.host.packages.missing", lambda parts: [])
+    found = software.libvirt()
+    assert (found.status, "does not answer" in found.detail) == ("warn", True)
