@@ -53,10 +53,12 @@ def up(merged: Merged, from_manifest: str, progress: Progress) -> dict[str, Any]
     with state.lock(home.path, home.name):
         again = f"./inv up --name={home.name}"
         try:
-            spec = _planned(home, merged).spec  # nothing is installed before it is known to be of use
-            steps.run([_host(home, spec)], home.state, progress, again)
-            # and again: KVM is proven with QEMU, which this host may have lacked
-            lab = Lab(home, _decided(home, merged))
+            first = _planned(home, merged)  # nothing is installed before it is known to be of use
+            host = _host(home, first.spec)
+            # probing takes seconds: once more only where it may say something else, KVM being proven with QEMU
+            anew = not host.done() or "kvm" in (first.spec.hypervisor, first.spec.beside)
+            steps.run([host], home.state, progress, again)
+            lab = Lab(home, _decided(_planned(home, merged, tried=True) if anew else first))
             settled = lab.installer.settled
             home.state["spec"] = settings.to_dict(lab.spec)
             for fact, value in settled.items():
@@ -107,8 +109,7 @@ def dry_run(merged: Merged, from_manifest: str) -> dict[str, Any]:
     }
 
 
-def _decided(home: Home, merged: Merged) -> LabSpec:
-    decided = _planned(home, merged, tried=True)
+def _decided(decided: Plan) -> LabSpec:
     for choice in decided.choices:
         RUN.add("decided", setting=choice.setting, value=choice.value, why=choice.why)
     return decided.spec

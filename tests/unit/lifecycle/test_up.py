@@ -87,6 +87,26 @@ def test_nothing_is_installed_for_what_is_refused(
     assert done == []
 
 
+def test_a_host_that_lacks_nothing_is_probed_once(
+    start: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, it booted a kernel with KVM twice, and asked a git server twice, before each new lab."""
+    probed: list[bool] = []
+
+    def facts(install: bool) -> Facts:
+        probed.append(install)
+        return Facts(docker=YES, libvirt=NO, virtualbox=NO, kvm=NO)
+
+    def stop(*_: object) -> None:
+        raise LabError("the test ends here", "")
+
+    monkeypatch.setattr("lab.lifecycle.up.doctor.facts", facts)
+    monkeypatch.setattr("lab.lifecycle.up.Lab", stop)
+    with pytest.raises(LabError, match="the test ends here"):
+        start(name="x")
+    assert probed == [True]
+
+
 def test_what_the_plan_takes_is_what_is_installed(
     start: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
