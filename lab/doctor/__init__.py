@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
+from typing import TypeVar
 
 from lab.config import catalog
 from lab.config.plan import Facts
@@ -12,6 +13,8 @@ from lab.core.errors import LabError
 from lab.doctor import features, hardware, kvm, reach, software
 from lab.doctor.finding import Finding
 from lab.host import packages
+
+Found = TypeVar("Found", Finding, list[Finding], Finding | list[Finding])
 
 
 def probe() -> list[Finding]:
@@ -54,7 +57,7 @@ def facts(install: bool = True) -> Facts:
         return Facts(docker.result(), libvirt.result(), virtualbox.result(), (tried.works, tried.why))
 
 
-def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Finding]:
+def _safely(finder: Callable[[], Found]) -> Found | Finding:
     """A probe that fails is a finding, too; the others are still wanted."""
     try:
         return finder()
@@ -65,7 +68,7 @@ def _safely(finder: Callable[[], Finding | list[Finding]]) -> Finding | list[Fin
 
 def _possible(finder: Callable[[], Finding], part: str, install: bool) -> tuple[bool, str]:
     """Whether a provider of virtual machines can be used here, after installing what ``up`` would install."""
-    seen = finder()
+    seen = _safely(finder)
     if seen.status == "ok" or not (lacking := packages.missing(["vagrant", part])):
         return seen.status == "ok", seen.detail
     if install and packages.obtainable(lacking):
