@@ -62,7 +62,7 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     if where := host(home):
         SshMachine(home, where, SSH_SECONDS).destroy(note)
     if virtual.seed_of(home).exists():
-        process.run(*process.as_root("rm", "-f", virtual.seed_of(home)))
+        virtual.remove_seed(home)
         with contextlib.suppress(CommandFailed, MissingTools):  # the pool lists what lay there once
             _virsh("pool-refresh", POOL)
     for domain in domains(name):

@@ -10,6 +10,7 @@ import re
 import shlex
 from pathlib import Path
 
+from lab.config import catalog
 from lab.core import process
 from lab.core.errors import HostUnfit, SshFailed, TimedOut
 from lab.core.home import Home
@@ -200,8 +201,7 @@ class SshMachine:
             )
         if told.get("init") != "systemd":
             raise HostUnfit(self._where, "its first process is not systemd", "Give a machine with systemd.")
-        found = re.sub(r"[^a-z0-9]", "", told["system"].lower())
-        if not found.startswith(re.sub(r"[^a-z0-9]", "", wanted.system)):
+        if not catalog.plain(told["system"]).startswith(catalog.plain(wanted.system)):
             raise HostUnfit(
                 self._where,
                 f"it is {told['system']}, not {wanted.system}",

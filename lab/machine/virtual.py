@@ -30,6 +30,12 @@ def seed_of(home: Home) -> Path:
     return IMAGES / f"{LABEL}-{home.name}-seed.iso"
 
 
+def remove_seed(home: Home) -> None:
+    """Take it away, where it is there."""
+    if seed_of(home).exists():
+        process.run(*process.as_root("rm", "-f", seed_of(home)))
+
+
 class VirtualMachine:
     """The lab's machine under ``provider``, ``libvirt`` or ``virtualbox``. ``seconds`` bounds each long wait."""
 
@@ -64,8 +70,7 @@ class VirtualMachine:
         if self._vagrant.machine_id:
             note("removing the virtual machine")
             self._vagrant.destroy()
-        if seed_of(self._home).parent.exists():
-            process.run(*process.as_root("rm", "-f", seed_of(self._home)))
+        remove_seed(self._home)
         self._home.state.forget("machine.ports", "machine.address")
 
     def status(self) -> Status:

@@ -109,6 +109,14 @@ def seen(home: Home) -> tuple[dict[str, Record], dict[str, str]]:
     return found, {name: fresh.secrets[f"dba.{name}"] for name in found}
 
 
+def looked(home: Home) -> object:
+    """As ``seen``, or the error."""
+    try:
+        return seen(home)
+    except StateBroken as error:
+        return error
+
+
 def made(root: Path, changes: list[Record | str]) -> tuple[Home, tuple[dict[str, Record], dict[str, str]]]:
     """A home after these changes, and what it must be known to hold."""
     home = Home("dbod-unit", root)
@@ -143,14 +151,7 @@ def test_what_was_committed_is_known_or_comes_back(changes: list[Record | str], 
         if not expected[0]:
             return
         DAMAGE[damage](home)
-
-        def looked() -> object:
-            try:
-                return seen(home)
-            except StateBroken as error:
-                return error
-
-        before = alone(looked)
+        before = alone(lambda: looked(home))
         assert before == expected or "./inv dbod repair" in before.remedy
         said = alone(lambda: repair.repair(Home(home.name, home.root), lambda _: None))
         assert alone(lambda: seen(home)) == expected, said
@@ -167,14 +168,7 @@ def test_a_flipped_bit_anywhere_is_no_other_record(where: int, tmp_path: Path) -
         kept = bytes(data)
         data[len(data) * where // 12] ^= 0x10
         file.write_bytes(bytes(data))
-
-        def looked() -> object:
-            try:
-                return seen(home)
-            except StateBroken as error:
-                return error
-
-        before = alone(looked)
+        before = alone(lambda: looked(home))
         assert before == expected or isinstance(before, StateBroken)
         alone(lambda: repair.repair(Home(home.name, home.root), lambda _: None))
         assert alone(lambda: seen(home)) == expected
