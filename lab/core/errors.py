@@ -169,7 +169,8 @@ class StateBroken(LabError):
             "Databases lie beside it, so nothing is to be removed: ./inv dbod repair rebuilds it from copies "
             "beside them" + (", with --provider=shared." if name.endswith("-shared") else ".")
             if (path.parent / "store").exists()
-            else f"It is a cache of facts: ./inv destroy --name={name} finds all that the lab had by its labels.",
+            else f"Nothing of the lab was touched, and its databases answer on: put the file back from a backup of "
+            f"yours, or give a new lab a name of its own: ./inv up --name={name}-2.",
         )
 
 
@@ -196,7 +197,7 @@ class DiskFull(LabError):
     def __init__(self, where: str) -> None:
         super().__init__(
             f"The disk is full ({where}).",
-            "Free some room (./inv destroy --all removes the labs and what they cached), then run it again.",
+            "Free some room (df -h and docker system df say what takes it), then run it again: it goes on.",
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from time import monotonic
 
-from lab.core.errors import BadValue, Interrupted, LabError, Missing, PortTaken, Refused
+from lab.core.errors import BadValue, DatabaseFailed, DiskFull, Interrupted, LabError, Missing, PortTaken, Refused
 from lab.core.waits import Note, silent
 from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
+from lab.engines import sql
 
 REFUSALS = (BadValue, Refused, PortTaken)
 """The asker's mistakes: nothing was changed, and they are no fault of the provider."""
@@ -42,11 +44,21 @@ def perform(provider: Provider, request: Request, sink: Note = silent) -> Result
         outcome, why, error = Outcome.MISSING, lacking.why, lacking
     except (*REFUSALS, Interrupted):
         raise
-    except LabError as failed:
-        outcome, why, error = Outcome.FAILED, failed.cause, failed
+    except (LabError, *sql.ERRORS) as met:
+        error = met if isinstance(met, LabError) else _told(request.instance, met)
+        outcome, why = Outcome.FAILED, error.cause
     seconds = monotonic() - log.began
     log.note(f"{operation}: {outcome}" + (f" ({why})" if why else ""))
     return Result(provider.name, operation, request.instance, outcome, seconds, why, tuple(log.lines), value, error)
+
+
+def _told(name: str, met: BaseException) -> LabError:
+    """What a driver raised, or a disk that is full. Raises: ``met`` itself, where it is neither."""
+    if isinstance(met, OSError) and met.errno == errno.ENOSPC:
+        return DiskFull(str(met.filename or name))
+    if isinstance(met, OSError) and not isinstance(met, (ConnectionError, TimeoutError)):
+        raise met
+    return DatabaseFailed(name or "the server", sql.said(met))
 
 
 def value(provider: Provider, operation: Operation, instance: str = "", **given: object) -> Result:

@@ -89,7 +89,8 @@ def connect(
         connection.connect(through)
     try:
         yield Session(connection)
-        connection.commit()
+        if not autocommit:
+            connection.commit()
     finally:
         with contextlib.suppress(*ERRORS):
             connection.close()

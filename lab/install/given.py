@@ -55,7 +55,8 @@ class GivenMachine:
             raise HostUnfit(
                 self.host,
                 f"it serves something already: {', '.join(serving)} is installed",
-                f"./inv destroy --name={self.target.home.name} --yes leaves it as it was; give a machine of its own.",
+                f"Give a machine of its own (./inv up --name={self.target.home.name}-2 --host=…); what the lab put "
+                f"on this one goes with ./inv destroy --name={self.target.home.name}.",
             )
         self.target.unpack(self._sources)
         end = {

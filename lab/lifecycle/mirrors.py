@@ -103,7 +103,7 @@ def keep(folder: Path, name: str, note: Note) -> str:
         if differing := _differing(folder, lab):
             raise Unsupported(
                 f"Lab {name!r} was made from another commit of {differing} than the mirror {folder} has.",
-                f"./inv destroy --name={name}, then {again} --installer=devstack --mirror={folder}.",
+                f"./inv up --name={name}-2 --installer=devstack --mirror={folder} makes one of the mirror.",
             )
         if client.find(MachineSteps(lab).image_tag()) is None or not all(image.whole() for image in _images(lab)):
             raise Unsupported(f"The images that lab {name!r} was made from are not there.", f"{again} makes them.")

@@ -161,7 +161,7 @@ def _planned(home: Home, merged: Merged, *, check: bool = True, tried: bool = Fa
     if fixed := [key for key in FIXED if key in changed]:
         raise Unsupported(
             f"Lab {home.name!r} is there with {fixed[0]} = {before[fixed[0]]}, not {changed[fixed[0]]}.",
-            f"./inv destroy --name={home.name} first, or give the new lab a --name of its own.",
+            f"Leave it out, or have a new lab beside it: ./inv up --name={home.name}-2 with the same flags.",
         )
     return Plan(settings.from_dict({**before, **changed}, where), ())
 

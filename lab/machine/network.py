@@ -51,7 +51,10 @@ def free_subnets(taken: Iterable[IPv4Network], prefix: int = 24) -> Iterator[IPv
     taken = [network for network in taken if network.overlaps(POOL)]
     yield from (n for n in POOL.subnets(new_prefix=prefix) if not any(n.overlaps(t) for t in taken))
     why = f"No free /{prefix} network is left in {POOL} here."
-    raise Unsupported(why, "./inv destroy frees those of a lab.")
+    raise Unsupported(
+        why,
+        "docker network ls names those there are, ./inv list the labs that hold some: free one that nobody needs.",
+    )
 
 
 def host_networks() -> list[IPv4Network]:

@@ -10,6 +10,7 @@ from typing import Any
 from lab.core import process
 from lab.core.errors import CheckFailed
 from lab.core.resources import PACKAGE
+from lab.core.state import write_atomically
 from lab.dbod.dockerhost.engines import UID
 from lab.dbod.dockerhost.records import Record
 from lab.dbod.dockerhost.storage import Store
@@ -91,10 +92,8 @@ class Folder:
             self.folder.rmdir()
 
     def put(self, name: str, text: str) -> None:
-        """A file in the folder, which is ours and which its server only reads."""
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o644)
+        """A file in the folder, which is ours and which its server only reads. Raises: DiskFull (it is as it was)."""
+        write_atomically(self.folder / name, text, 0o644)
 
     def _link(self, name: str, number: int) -> None:
         process.run("ln", "-sfnT", f"log-{number}", self.folder / name)

@@ -20,6 +20,7 @@ from lab.dbod.dockerhost.records import Record, Records
 from lab.dbod.dockerhost.servers import Servers
 from lab.dbod.dockerhost.storage import Store
 from lab.dbod.schedules import Schedules
+from lab.engines import sql
 from lab.engines.sql import Session
 
 LOG_LINES = 100
@@ -149,8 +150,11 @@ class DockerHost:
         shown = self.shown(found.record)
         if shown["state"] != State.RUNNING:
             return shown
-        with found.session() as session:
-            connections = found.engine.accounts(session)
+        try:
+            with found.session() as session:
+                connections = found.engine.accounts(session)
+        except sql.ERRORS:  # it died between two looks
+            return self.shown(found.record)
         return {**shown, "connections": connections, **self.servers.usage(found.record.name)}
 
     def _config_put(self, request: Request, note: Note) -> Value:

@@ -36,7 +36,7 @@ def test_damage_is_named_with_its_remedy(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(StateBroken) as caught:
         State(path, "a")
-    assert "./inv destroy --name=a" in caught.value.remedy
+    assert "./inv up --name=a-2" in caught.value.remedy
     assert path.read_text() == text, "a damaged file is the user's evidence and stays"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -9,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pg8000.dbapi
+import pymysql
 import pytest
 
 from lab.core import errors, run_manifest
@@ -16,10 +19,12 @@ from lab.core.home import Home
 from lab.core.progress import People
 from lab.core.raw_rows import Rows, finished, read
 from lab.dbod import command, contract, jobs
-from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request
+from lab.dbod.contract import Handler, Operation, Outcome, Provider, Request, State
 from lab.dbod.dockerhost import engines, recovery, servers
+from lab.dbod.dockerhost.instances import Instance
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.dockerhost.records import Backup, Record, Records
+from lab.dbod.dockerhost.servers import Servers
 from lab.dbod.evaluation import evaluate, scenarios, trial
 from lab.dbod.evaluation.trial import Trial, Unmet
 from lab.dbod.providers import table as providers
@@ -115,6 +120,26 @@ def test_an_operation_ends_as_native_with_work_missing_or_failed() -> None:
 def test_the_askers_mistake_is_nobodys_failure(error: errors.LabError) -> None:
     with pytest.raises(type(error)):
         jobs.perform(Fake({Operation.PING: _raise(error)}), Request(Operation.PING, "x"))
+
+
+@pytest.mark.parametrize(
+    ("met", "error"),
+    [
+        (pg8000.dbapi.InterfaceError("network error"), errors.DatabaseFailed),
+        (pymysql.err.OperationalError(2013, "Lost connection"), errors.DatabaseFailed),
+        (ConnectionResetError(), errors.DatabaseFailed),
+        (OSError(errno.ENOSPC, "No space left on device", "/store/x"), errors.DiskFull),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_a_server_that_dies_within_an_operation_and_a_full_disk_are_told(met: Exception, error: type) -> None:
+    done = jobs.perform(Fake({Operation.PING: _raise(met)}), Request(Operation.PING, "x"))
+    assert (done.outcome, type(done.error)) == (Outcome.FAILED, error)
+
+
+def test_what_is_no_servers_fault_is_not_called_one() -> None:
+    with pytest.raises(PermissionError):
+        jobs.perform(Fake({Operation.PING: _raise(PermissionError())}), Request(Operation.PING, "x"))
 
 
 def test_settings_are_words_with_an_equals_sign() -> None:
@@ -224,6 +249,21 @@ def test_a_maintenance_forbids_what_users_ask(home: Home) -> None:
     host.records.put(replace(RECORD, maintenance=True))
     with pytest.raises(errors.Refused, match="maintenance"):
         jobs.perform(host, Request(Operation.STOP, "x"))
+
+
+def test_a_look_at_a_server_that_dies_meanwhile_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.state["store"] = "copy"
+    host = DockerHost(home, say)
+    host.records.put(RECORD)
+    answers = iter([True, False])
+    monkeypatch.setattr(Instance, "answers", lambda _: next(answers))
+    monkeypatch.setattr(Servers, "running", lambda _self, _name: False)
+
+    def gone(_: Instance) -> Session:
+        raise pg8000.dbapi.InterfaceError("network error")
+
+    monkeypatch.setattr(Instance, "session", gone)
+    assert jobs.value(host, Operation.MONITOR, RECORD.name).value["state"] == State.STOPPED
 
 
 def test_a_port_of_another_instance_is_refused(home: Home) -> None:
