@@ -102,14 +102,18 @@ def dbod(
     hour: int = 0,
     day: int = 0,
     keep: int = 0,
+    days: int = 0,
+    drill: int = 0,
+    disk: int = 0,
     off: bool = False,
     name: str | None = None,
     json: bool = False,
 ) -> None:
     """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
 
-    --memory: MiB; --time: as 2026-01-31T23:59:59Z; --settings: key=value,key='a,b'; --off ends a maintenance or
-    automatic backups; --every hours from --hour (UTC) of week day --day (0: Monday) on, of which --keep stay.
+    --memory: MiB; --disk: GiB of data, and of log; --time: as 2026-01-31T23:59:59Z; --settings: key=value,key='a,b';
+    --off ends a maintenance or automatic backups: every --every hours from --hour (UTC) of week day --day (0: Monday)
+    on, --keep of them stay, one is tried every --drill days. --days: how long a backup made by hand stays.
     """
     from lab.cli import show
     from lab.dbod import command
@@ -117,7 +121,7 @@ def dbod(
     wanted = command.request(
         operation, settings, instance=instance, engine=engine, memory=memory, port=port, owner=owner,
         category=category, backup=backup, time=time, target=target, version=version, on=not off,
-        every=every, hour=hour, day=day, keep=keep,
+        every=every, hour=hour, day=day, keep=keep, days=days, drill=drill, disk=disk,
     )  # fmt: skip
     show.job(command.run(wanted, provider, invocation.lab_name(name), show.note), json)
 

@@ -185,6 +185,17 @@ class Trove:
         """The backups of an instance, oldest first."""
         return sorted(self._api.rows(f"/instances/{instance}/backups", "backups"), key=lambda b: str(b["created"]))
 
+    def delete_backup(self, instance: str, backup: str, seconds: float) -> None:
+        """Delete a backup and wait until it is gone. Raises: TimedOut, ApiFailed."""
+        self._api.call("DELETE", f"/backups/{backup}")
+        waits.until(
+            f"backup {backup} to be gone",
+            lambda: all(one["id"] != backup for one in self.backups(instance)),
+            seconds=seconds,
+            setting="--database-timeout",
+            every=1.0,
+        )
+
     def wait_backup(self, instance: str, backup: str, seconds: float, note: Note) -> None:
         """Wait until a backup is COMPLETED. Raises: TimedOut, ApiFailed."""
         seen = {"status": "NEW"}

@@ -507,6 +507,20 @@ class NameTwice(Refused):
         )
 
 
+class BackupDamaged(LabError):
+    """A backup that is not what was written; ``why`` is how that was seen. It is marked, and nothing else changed."""
+
+    id = "backup-damaged"
+    exit_code = 57
+
+    def __init__(self, instance: str, backup: str, why: str) -> None:
+        super().__init__(
+            f"Backup {backup} of {instance} is damaged: {why}. Nothing was changed.",
+            f"Make a new one while the database is well (./inv dbod backup --instance={instance}); "
+            f"./inv dbod backups --instance={instance} lists the others.",
+        )
+
+
 # --- proofs and studies (60-69) ----------------------------------------------------------------------------
 
 

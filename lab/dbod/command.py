@@ -11,12 +11,15 @@ from lab.core.errors import BadValue, LabBusy, LabError
 from lab.core.home import Home
 from lab.core.waits import Note
 from lab.dbod import database, jobs
-from lab.dbod.contract import Operation, Outcome, Provider, Request, Result
+from lab.dbod.contract import READS, Operation, Outcome, Provider, Request, Result
+from lab.dbod.dockerhost.records import now
 from lab.dbod.providers import table
-from lab.dbod.serve.queue import Queue
+from lab.dbod.serve.queue import JobState, Queue
 from lab.dbod.serve.service import SERVER
 
 JOB_SECONDS = 3600.0
+ASKER = "command"
+"""Who asked for what was typed here."""
 
 
 def request(operation: str, settings: str, **given: object) -> Request:
@@ -52,17 +55,28 @@ def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:
 
 def perform(provider: Provider, home: Home, wanted: Request, note: Note) -> Result:
     """Do it with a provider whose records lie in ``home``. Raises: BadValue, Refused, PortTaken, TimedOut."""
-    result = jobs.perform(provider, wanted)
+    began, result = now(), jobs.perform(provider, wanted)
     asked = wanted.operation is not Operation.REPAIR  # a queue in a file that is repaired
     if asked and isinstance(result.error, LabBusy) and result.error.holder.startswith(SERVER):
         return _asked(provider.name, home, wanted, note)
+    if asked and wanted.operation not in READS and (home.path / database.FILE).exists():
+        _record(home, wanted, result, began, note)
     return result
+
+
+def _record(home: Home, wanted: Request, result: Result, began: str, note: Note) -> None:
+    """What was done by hand is in the service's history and figures as well; it is done, whatever becomes of that."""
+    state = JobState.FINISHED_FAIL if result.error else JobState.FINISHED_OK
+    try:
+        Queue(database.of(home)).record(wanted, ASKER, began, state, result.as_dict(), list(result.log))
+    except LabError as error:
+        note(f"warning: it is not in the history of dbod-serve: {error.cause}")
 
 
 def _asked(provider: str, home: Home, wanted: Request, note: Note) -> Result:
     """The operation as a job of the server's queue; it is done even if nobody waits for it any more."""
     queue, began = Queue(database.of(home)), monotonic()
-    number = queue.accept(wanted, "command").id
+    number = queue.accept(wanted, ASKER).id
     note(f"dbod-serve has {home.name}: job {number} is accepted")
     waits.until(f"job {number}", lambda: queue.get(number).done, seconds=JOB_SECONDS, every=0.2)
     job = queue.get(number)

@@ -16,6 +16,8 @@ from lab.engines.sql import Session
 
 ENGINES = ("mariadb", "postgresql")
 CATEGORIES = ("PROD", "REF", "TEST")
+DISK_MOST = 16 * 1024
+"""GiB: more than any store has."""
 NAME = r"[a-z][a-z0-9_]{0,29}"
 """What is a schema's, an account's and a container's name alike."""
 TIME = "%Y-%m-%d_%H:%M:%S"
@@ -37,6 +39,8 @@ class Operation(StrEnum):
     CONFIG_PUT = "config-put"
     BACKUP = "backup"
     BACKUPS = "backups"
+    BACKUP_DELETE = "backup-delete"
+    DRILL = "drill"
     AUTOMATIC_BACKUPS = "automatic-backups"
     RESTORE = "restore"
     CLONE = "clone"
@@ -48,6 +52,22 @@ class Operation(StrEnum):
     PROMOTE = "promote"
     MAINTENANCE = "maintenance"
     REPAIR = "repair"
+    ADOPT = "adopt"
+
+
+READS = frozenset(
+    {
+        Operation.LIST,
+        Operation.PING,
+        Operation.MONITOR,
+        Operation.CHECK,
+        Operation.CONFIG_GET,
+        Operation.BACKUPS,
+        Operation.LOGS,
+        Operation.CREDENTIALS,
+    }
+)
+"""Operations that change nothing."""
 
 
 class Outcome(StrEnum):
@@ -76,6 +96,8 @@ class Request:
     ``backup`` is a backup's id, ``time`` a point after it (``TIME``), ``target`` the name of a clone, ``on`` switches
     automatic backups and maintenance. ``every`` is in hours, from ``hour`` (UTC) of week day ``day`` (0: Monday) on;
     ``keep`` is how many automatic backups stay, and marks a backup as one of them (0: made by hand, stays).
+    ``days`` is how long a backup made by hand stays (0: until it is deleted), ``drill`` how often one of a schedule's
+    is tried (0: never), ``disk`` the room for data, and for the log, in GiB (0: the provider's default, or as it is).
     ``id`` is the asker's for this very request: what was done under it is not done again, and a backup has it.
     """
 
@@ -96,6 +118,9 @@ class Request:
     hour: int = 0
     day: int = 0
     keep: int = 0
+    days: int = 0
+    drill: int = 0
+    disk: int = 0
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -113,12 +138,17 @@ class Request:
         _between("hour", self.hour, 0, 23)
         _between("day", self.day, 0, 6)
         _between("keep", self.keep, 0, 1000)
+        _between("days", self.days, 0, 3650)
+        _between("drill", self.drill, 0, 365)
+        _between("disk", self.disk, 0, DISK_MOST)
         if not re.fullmatch(r"[a-z0-9-]{0,40}", self.id):
             raise BadValue("id", self.id, "lower-case letters, digits and - (at most 40)", "request")
         if self.port:
             _between("port", self.port, 1024, 65535)
         if self.time:
             self.moment()
+        if self.operation is Operation.BACKUP_DELETE and not self.backup:
+            raise BadValue("backup", "", "the id of one, as ./inv dbod backups lists them", "flag")
         if self.operation is Operation.CONFIG_PUT and not self.settings:
             raise BadValue("settings", "", "at least one key=value", "flag")
         for key, value in self.settings.items():

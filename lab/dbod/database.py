@@ -57,7 +57,12 @@ INSTANCES = """
 -- record is JSON, serial grows with every change of it, sum is over all three: SQLite itself has no checksums
 CREATE TABLE instances (name TEXT PRIMARY KEY, serial INTEGER NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL)
 """
-STEPS = (SCHEMA, INSTANCES)
+DRILLS = """
+-- days between two drills (0: none), and when one was last asked for
+ALTER TABLE schedules ADD COLUMN drill INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE schedules ADD COLUMN drilled TEXT NOT NULL DEFAULT ''
+"""
+STEPS = (SCHEMA, INSTANCES, DRILLS)
 """What makes version 1 of nothing, 2 of version 1, …"""
 
 

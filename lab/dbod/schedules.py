@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 from lab.dbod.contract import Request
@@ -14,7 +14,10 @@ MONDAY = datetime(2001, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every ``every`` hours, at ``hour`` (UTC) of week day ``day``; ``last`` is the due time seen to last."""
+    """Every ``every`` hours, at ``hour`` (UTC) of week day ``day``; ``last`` is the due time seen to last.
+
+    Every ``drill`` days the newest backup is tried (0: never); ``drilled`` is since when that is counted (ISO 8601).
+    """
 
     instance: str
     every: int
@@ -22,6 +25,8 @@ class Schedule:
     day: int
     keep: int
     last: datetime
+    drill: int = 0
+    drilled: str = ""
 
     @property
     def step(self) -> timedelta:
@@ -50,6 +55,10 @@ class Schedule:
         last = self.last if self.last <= now else self.nearest(now)
         return last + self.step - now
 
+    def tried(self, now: datetime) -> bool:
+        """Whether a drill is due. A clock that was set back makes it late by as much, one that was set on, early."""
+        return self.drill > 0 and now - datetime.fromisoformat(self.drilled) >= timedelta(days=self.drill)
+
     def as_dict(self, now: datetime) -> Row:
         """For programs."""
         return {
@@ -57,6 +66,7 @@ class Schedule:
             "hour": self.hour,
             "day": self.day,
             "keep": self.keep,
+            "drill": self.drill,
             "next": self.following(now).isoformat(),
         }
 
@@ -69,12 +79,15 @@ class Schedules:
 
     def set(self, wanted: Request, now: datetime) -> Schedule:
         """Switch on, or change, the automatic backups of an instance; the first is at the next due time."""
-        made = Schedule(wanted.instance, wanted.every, wanted.hour, wanted.day, wanted.keep, now)
+        made = Schedule(
+            wanted.instance, wanted.every, wanted.hour, wanted.day, wanted.keep, now, wanted.drill, now.isoformat()
+        )
         # what is due already is not asked for: it would be a backup at the moment of switching on
+        row = {**asdict(made), "last": made.latest(now).isoformat()}
         with self._database.write() as change:
             change.execute(
-                "INSERT OR REPLACE INTO schedules VALUES (?, ?, ?, ?, ?, ?)",
-                (made.instance, made.every, made.hour, made.day, made.keep, made.latest(now).isoformat()),
+                f"INSERT OR REPLACE INTO schedules ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                tuple(row.values()),
             )
         return made
 

@@ -1,19 +1,20 @@
-"""Backups on a container host: made once under an id, made by a schedule, and removed when there are newer ones."""
+"""Backups on a container host: made once under an id, sealed, read before they are used, removed when due."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
-from lab.core.errors import LabError
+from lab.core.errors import BackupDamaged, LabError
 from lab.core.home import Home
 from lab.core.waits import Note
 from lab.dbod import database
 from lab.dbod.contract import Request, Value
-from lab.dbod.dockerhost import replay, storage
+from lab.dbod.dockerhost import replay, seals, storage
 from lab.dbod.dockerhost.instances import Instance
-from lab.dbod.dockerhost.records import Backup, Records, now
+from lab.dbod.dockerhost.records import Backup, Records, moment, now
 from lab.dbod.schedules import Schedules
 from lab.engines import sql
 
@@ -29,46 +30,87 @@ def make(found: Instance, records: Records, request: Request, note: Note) -> Val
         note(f"snapshot {one} was made already")
     else:
         found.need_running()
-        found.store.remove(found.backups / one)  # of a run that was killed
-        position = found.snapshot(found.backups / one)
+        target = found.backups / one
+        found.store.remove(target)  # of a run that was killed
+        position = found.snapshot(target)
         note(f"snapshot {one}: {how}")
-        made = Backup(one, now(), record.version, record.log, position, automatic=request.keep > 0)
+        until = (moment() + timedelta(days=request.days)).isoformat(timespec="seconds") if request.days else ""
+        made = Backup(
+            one, now(), record.version, record.log, position,
+            automatic=request.keep > 0, until=until, seal=seals.seal(found.store, target),
+        )  # fmt: skip
         found.record = records.put(replace(record, backups=(*record.backups, made)))
-    if request.keep:
-        _keep(found, records, request.keep, note)
-    return {"id": one, "at": made.at, "how": how}
+    _remove(found, records, _due(found.record.backups, request.keep), note)
+    return {"id": one, "at": made.at, "how": how, "until": made.until}
+
+
+def delete(found: Instance, records: Records, request: Request, note: Note) -> Value:
+    """Remove one backup, and the log that only it needed. Raises: BadValue (there is no such one), Refused."""
+    record = found.record
+    if request.id and all(one.id != request.backup for one in record.backups):
+        note("it was removed already")
+    else:
+        _remove(found, records, [record.backup(request.backup)], note)
+    return [one.shown() for one in found.record.backups]
+
+
+def whole(found: Instance, records: Records, backup: Backup, note: Note) -> None:
+    """Read a backup, all of it, before it is used. Raises: BackupDamaged (it is marked so)."""
+    why = backup.damaged or seals.broken(found.store, found.backups / backup.id, backup.seal)
+    if not why:
+        note(f"backup {backup.id} is " + ("what was written" if backup.seal else "readable; it has no seal"))
+        return
+    mark(found, records, replace(backup, damaged=why))
+    raise BackupDamaged(found.record.name, backup.id, why)
+
+
+def mark(found: Instance, records: Records, backup: Backup) -> None:
+    """What became known of a backup goes into its record."""
+    known = tuple(backup if one.id == backup.id else one for one in found.record.backups)
+    found.record = records.put(replace(found.record, backups=known))
 
 
 def schedule(home: Home, request: Request, note: Note) -> Value:
     """Switch automatic backups on (or change when they are) or off."""
-    schedules, moment = Schedules(database.of(home)), datetime.now(UTC)
+    schedules = Schedules(database.of(home))
     if not request.on:
         schedules.remove(request.instance)
         return {"automatic": False}
-    made = schedules.set(replace(request, keep=request.keep or KEEP), moment)
+    made = schedules.set(replace(request, keep=request.keep or KEEP), moment())
     note("./inv dbod-serve makes them")
-    return {"automatic": True, **made.as_dict(moment)}
+    return {"automatic": True, **made.as_dict(moment())}
 
 
-def _keep(found: Instance, records: Records, count: int, note: Note) -> None:
-    """Remove automatic backups but the newest ``count``, and logs that only they needed; a failure is a warning."""
+def _due(backups: Sequence[Backup], keep: int) -> list[Backup]:
+    """What a new backup lets go: automatic ones but the newest ``keep`` that are well (0: all stay), and what was to
+    stay until now. The newest that is well stays in any case."""
+    automatic = [one for one in backups if one.automatic]
+    first = next((n for n in range(len(automatic)) if sum(not one.damaged for one in automatic[n:]) <= keep), 0)
+    gone = automatic[:first] if keep else []
+    gone += [one for one in backups if one.until and datetime.fromisoformat(one.until) <= moment()]
+    last = next((one for one in reversed(backups) if not one.damaged), None)
+    return [one for one in gone if one is not last]
+
+
+def _remove(found: Instance, records: Records, gone: Sequence[Backup], note: Note) -> None:
+    """Remove backups, and logs that only they needed; what cannot be removed is a warning."""
     record = found.record
-    gone = [one for one in record.backups if one.automatic][:-count]
-    if not gone:
-        return
     left = tuple(one for one in record.backups if one not in gone)
     # first out of the record: a backup that is half removed must not be offered
-    found.record = records.put(replace(record, backups=left))
+    if gone:
+        found.record = records.put(replace(record, backups=left))
     try:
         for one in gone:
             found.store.remove(found.backups / one.id)
-        for number in range(1, min(one.log for one in left)):
+        for number in range(1, min((one.log for one in left), default=record.log)) if gone else ():
             found.store.remove(found.log(number))
-        _forget_log(found)
+        if found.answers():
+            _forget_log(found)
     except (LabError, *sql.ERRORS) as error:
-        note(f"warning: old backups could not be removed: {sql.said(error)}")
+        note(f"warning: what is no longer needed could not be removed: {sql.said(error)}")
         return
-    note(f"removed {len(gone)} old automatic backups: " + ", ".join(one.id for one in gone))
+    if gone:
+        note(f"removed {len(gone)} backups: " + ", ".join(one.id for one in gone))
 
 
 def _forget_log(found: Instance) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
@@ -20,12 +20,16 @@ def together(ask: Callable[[Record], Row], records: Sequence[Record]) -> list[Ro
         return list(pool.map(ask, records))
 
 
-def check(records: Sequence[Record], state: Callable[[Record], State]) -> list[Row]:
-    """One row an instance: its name, its state, and the seconds that asking took."""
+def check(
+    records: Sequence[Record], state: Callable[[Record], State], full: Callable[[], Mapping[str, float]]
+) -> list[Row]:
+    """One row an instance: its name, its state, the seconds that asking took, and what share of its room is used."""
+    used = full()
 
     def checked(record: Record) -> Row:
         began = monotonic()
         seen = state(record)
-        return {"name": record.name, "state": str(seen), "seconds": round(monotonic() - began, 4)}
+        seconds, room = round(monotonic() - began, 4), round(used.get(record.name, 0.0), 3)
+        return {"name": record.name, "state": str(seen), "seconds": seconds, "full": room}
 
     return together(checked, records)

@@ -12,11 +12,14 @@ from lab.core.errors import PortTaken, Refused
 from lab.core.ssh import free_port
 from lab.core.waits import Note
 from lab.dbod.contract import Request, Value
-from lab.dbod.dockerhost import engines
+from lab.dbod.dockerhost import backups, engines
 from lab.dbod.dockerhost.instances import Instance
 from lab.dbod.dockerhost.records import Record, Records, now
 from lab.dbod.dockerhost.servers import Servers
 from lab.dbod.dockerhost.storage import Store
+
+DISK = 10
+"""GiB for the data of a new instance, and for its log, where nothing is asked for."""
 
 
 class Host(Protocol):
@@ -63,11 +66,15 @@ class Creation:
             owner=request.owner,
             category=request.category,
             created=now(),
+            disk=request.disk or DISK,
         )
         with self._removed_on_failure(record) as made:
-            record = made.record
             made.make_folders()
             self._host.store.create(made.data, engines.UID)
+            if not made.limit():
+                made.record = replace(made.record, disk=0)
+                note("the store's file system holds no limit of the disk")
+            record = made.record
             made.configure({})
             self._host.servers.create(record.name, made.server())
             note(f"starting {record.engine} {record.version} on port {record.port}")
@@ -97,6 +104,7 @@ class Creation:
             done=request.id,
             ready=False,
         )
+        backups.whole(source, self._host.records, backup, note)
         with self._removed_on_failure(record) as made:
             record = made.record
             made.make_folders()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lab.core.resources import PACKAGE
 from lab.core.state import write_atomically
 from lab.dbod.dockerhost.engines import UID
 from lab.dbod.dockerhost.records import Record
-from lab.dbod.dockerhost.storage import Store
+from lab.dbod.dockerhost.storage import GIB, Store
 
 BENEATH_SECONDS = 3600.0
 BENEATH = (
@@ -59,6 +60,21 @@ class Folder:
         if not self.log(number).exists():
             self.store.create(self.log(number), UID)
         self._link("log", number)
+
+    def limit(self) -> bool:
+        """Let data and the present log have the record's room each; whether that is held here."""
+        volumes = (self.data, self.log(self.record.log))
+        return all(self.store.limit(one, self.record.disk) for one in volumes if one.exists())
+
+    def used(self, known: Mapping[Path, int]) -> dict[str, int]:
+        """Bytes of its data and of all its logs, of what ``store.used`` tells."""
+        logs = [size for path, size in known.items() if path.parent == self.folder and path.name.startswith("log-")]
+        return {"bytes": known[self.data], "log_bytes": sum(logs)} if self.data in known else {}
+
+    def full(self, known: Mapping[Path, int]) -> float:
+        """What share of their room its data or its present log take; 0 where they have no limit."""
+        used = (known.get(one, 0) for one in (self.data, self.log(self.record.log)))
+        return max(used) / (self.record.disk * GIB) if self.record.disk else 0.0
 
     def replay_log(self, number: int) -> None:
         """Show the server the log that it is to replay."""

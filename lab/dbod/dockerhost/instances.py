@@ -141,6 +141,7 @@ class Instance(Folder):
         ``former`` is the service's password where PostgreSQL's data have another than this instance's.
         """
         began, name = monotonic(), self.record.name
+        self.limit()
         self._former = former if self.engine.name == "postgresql" else ""
         self.servers.start(name, self.record.port)
         mended = False
@@ -232,7 +233,7 @@ class Instance(Folder):
             with self.session() as session, self.engine.quiesced(session) as position:
                 still = contextlib.nullcontext() if self.store.atomic else self.servers.paused(self.record.name)
                 with still:
-                    self.store.snapshot(self.data, target)
+                    self.store.snapshot(self.data, target, fixed=True)
         except sql.ERRORS as error:
             self.store.remove(target)
             raise DatabaseFailed(self.record.name, str(error)) from error

@@ -13,7 +13,7 @@ from lab.core.home import Home
 from lab.core.waits import Note
 from lab.dbod import database, lock
 from lab.dbod.contract import Handler, Operation, Request, State, Value
-from lab.dbod.dockerhost import backups, checker, configs, hostwork, recovery, repair, storage
+from lab.dbod.dockerhost import adopt, backups, checker, configs, drill, hostwork, recovery, repair, storage
 from lab.dbod.dockerhost.creation import Creation
 from lab.dbod.dockerhost.instances import Instance
 from lab.dbod.dockerhost.records import Record, Records
@@ -62,11 +62,13 @@ class DockerHost:
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
             Operation.MONITOR: self._monitor,
-            Operation.CHECK: lambda _request, _note: checker.check(self.records.all(), self.state),
+            Operation.CHECK: lambda _request, _note: checker.check(self.records.all(), self.state, self._full),
             Operation.CONFIG_GET: lambda request, _note: dict(self.records.get(request.instance).settings),
             Operation.CONFIG_PUT: self._alone(self._config_put),
             Operation.BACKUP: self._alone(self._backup),
             Operation.BACKUPS: lambda request, _note: [b.shown() for b in self.records.get(request.instance).backups],
+            Operation.BACKUP_DELETE: self._alone(self._backup_delete),
+            Operation.DRILL: self._alone(self._drill),
             Operation.AUTOMATIC_BACKUPS: self._alone(self._automatic_backups),
             Operation.RESTORE: self._alone(self._restore),
             Operation.CLONE: self._alone(self._creation.clone),
@@ -76,6 +78,7 @@ class DockerHost:
             Operation.CREDENTIALS: self._credentials,
             Operation.MAINTENANCE: self._alone(self._maintenance),
             Operation.REPAIR: self._alone(lambda _request, note: repair.repair(self.home, note, self._install)),
+            Operation.ADOPT: self._alone(self._adopt),
         }
 
     def instance(self, name: str) -> Instance:
@@ -94,10 +97,16 @@ class DockerHost:
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
 
+    def _full(self) -> dict[str, float]:
+        """By instance, what share of its room its data or its log take."""
+        known = self.store.used()
+        return {one.name: self.of(one).full(known) for one in self.records.all()}
+
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""
         for name in self.records.names():
             self.servers.destroy(name)
+            self.servers.destroy(drill.PREFIX + name)
             self.home.secrets.forget(f"dba.{name}", f"service.{name}")
             self.records.remove(name)
         storage.release(self.home)
@@ -125,7 +134,9 @@ class DockerHost:
         if request.id and self.records.find(request.instance) is None:
             note("it was removed already")
             return None
-        self.instance(request.instance).remove()
+        found = self.instance(request.instance)
+        self._stage(found).remove()
+        found.remove()
         Schedules(database.of(self.home)).remove(request.instance)
         self.records.remove(request.instance)
         return None
@@ -155,7 +166,8 @@ class DockerHost:
                 connections = found.engine.accounts(session)
         except sql.ERRORS:  # it died between two looks
             return self.shown(found.record)
-        return {**shown, "connections": connections, **self.servers.usage(found.record.name)}
+        room = found.used(self.store.used())
+        return {**shown, "connections": connections, **self.servers.usage(found.record.name), **room}
 
     def _config_put(self, request: Request, note: Note) -> Value:
         found = self._open(request)
@@ -165,6 +177,21 @@ class DockerHost:
 
     def _backup(self, request: Request, note: Note) -> Value:
         return backups.make(self._open(request), self.records, request, note)
+
+    def _backup_delete(self, request: Request, note: Note) -> Value:
+        return backups.delete(self._open(request), self.records, request, note)
+
+    def _drill(self, request: Request, note: Note) -> Value:
+        found = self.instance(request.instance)
+        return drill.drill(found, self._stage(found), self.records, found.record.backup(request.backup), note)
+
+    def _stage(self, found: Instance) -> Instance:
+        """Where an instance's backups are tried."""
+        name = drill.PREFIX + found.record.name
+        return self.of(replace(found.record, name=name, backups=(), log=1, ends=(), settings={}, ready=False))
+
+    def _adopt(self, request: Request, note: Note) -> Value:
+        return adopt.adopt(self, self._creation.port(request.port, request.instance), request, note)
 
     def _automatic_backups(self, request: Request, note: Note) -> Value:
         record = self.records.get(request.instance)
@@ -183,6 +210,8 @@ class DockerHost:
             backup = recovery.newest(found.record, moment)
         else:
             backup = found.record.backup(request.backup)
+        recovery.allow(found.record, backup, moment)
+        backups.whole(found, self.records, backup, note)
         restored = recovery.restore(found, backup, moment, note)
         found.record = self.records.put(replace(restored, done=request.id))
         recovery.mend(found)
@@ -201,6 +230,12 @@ class DockerHost:
 
     def _resize(self, request: Request, note: Note) -> Value:
         found = self._open(request)
+        if request.disk:
+            found.record = replace(found.record, disk=request.disk)
+            if not found.limit():
+                raise Missing(self.name, "a limit of the disk", "its store's file system holds none")
+            note("the limit holds at once, of the data and of the log")
+            return self.shown(self.records.put(found.record))
         record = replace(found.record, memory=request.memory)
         self.servers.limit(record.name, request.memory)
         found.record = record

@@ -27,7 +27,9 @@ OLD_DATABASES = "shared.databases"
 class Backup:
     """A snapshot: ``at`` is when the server was quiesced (ISO 8601, UTC), ``log`` which log it goes on in.
 
-    ``automatic``: a schedule's, which goes when there are newer ones enough.
+    ``automatic``: a schedule's, which goes when there are newer ones enough; ``until`` is when one made by hand may
+    go (empty: never by itself). ``seal`` tells whether it is what was written (seals.py); ``drilled`` is when it was
+    last seen to start, and ``damaged`` why it is of no use.
     """
 
     id: str
@@ -36,6 +38,10 @@ class Backup:
     log: int
     position: Mapping[str, Any]
     automatic: bool = False
+    until: str = ""
+    seal: str = ""
+    drilled: str = ""
+    damaged: str = ""
 
     @property
     def moment(self) -> datetime:
@@ -44,7 +50,8 @@ class Backup:
 
     def shown(self) -> dict[str, Any]:
         """For programs."""
-        return {"id": self.id, "at": self.at, "version": self.version, "automatic": self.automatic}
+        known = ("id", "at", "version", "automatic", "until", "drilled", "damaged")
+        return {key: getattr(self, key) for key in known}
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Record:
     """One instance. ``log`` counts restores: each begins a log of its own, so a replay never mixes two histories.
 
     ``ends`` is when each log before the present one was given up (ISO 8601, UTC); ``done`` is the id of the request
-    that its data are of (a restore, a clone); ``databases`` are those in a shared server, by owner.
+    that its data are of (a restore, a clone); ``databases`` are those in a shared server, by owner. ``disk`` is the
+    room of its data, and of its log, in GiB (0: no limit, as before version 3).
     """
 
     name: str
@@ -71,6 +79,7 @@ class Record:
     ready: bool = False
     done: str = ""
     databases: Mapping[str, str] = field(default_factory=dict)
+    disk: int = 0
 
     def shown(self) -> dict[str, Any]:
         """For programs."""
@@ -81,6 +90,7 @@ class Record:
             "host": "127.0.0.1",
             "port": self.port,
             "memory": self.memory,
+            "disk": self.disk,
             "owner": self.owner,
             "category": self.category,
             "created": self.created,

@@ -18,10 +18,10 @@ from lab.engines import sql
 def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
     """Restore and start; gives the record with its new log, which is the caller's to keep, and then to ``mend``.
 
-    Raises: Refused (nothing changed); DatabaseFailed, GaveUp, TimedOut (what was there is put back).
+    It is one that ``allow`` allows. Raises: Refused (nothing changed); DatabaseFailed, GaveUp, TimedOut (what was
+    there is put back).
     """
     record = found.record
-    allow(record, backup, time)
     # what cannot be is said while the server still serves
     if time and record.engine == "mariadb" and (doubt := replay.survey(found, backup, time, ended=False).doubt):
         note(f"warning: {doubt}")

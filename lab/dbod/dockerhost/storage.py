@@ -51,12 +51,31 @@ class Store:
         _root("chown", f"{owner}:{owner}", volume)
         _root("chmod", "0700", volume)
 
-    def snapshot(self, volume: Path, target: Path) -> None:
-        """Make ``target`` a writable snapshot of ``volume``; both live on from there independently."""
+    def snapshot(self, volume: Path, target: Path, *, fixed: bool = False) -> None:
+        """Make ``target`` a snapshot of ``volume``; both live on independently. A ``fixed`` one nobody can write."""
         if self.kind == BTRFS:
-            _root("btrfs", "subvolume", "snapshot", volume, target)
+            _root("btrfs", "subvolume", "snapshot", *(["-r"] if fixed else []), volume, target)
         else:
             _root("cp", "-a", f"--reflink={'always' if self.kind == REFLINK else 'never'}", volume, target)
+
+    def limit(self, volume: Path, room: int) -> bool:
+        """Let a volume hold ``room`` GiB at most (0: any); whether that is held here."""
+        if self.kind != BTRFS:
+            return not room
+        wanted = ("btrfs", "qgroup", "limit", f"{room}G" if room else "none", volume)
+        if not _root(*wanted, check=False).ok:  # a store of before version 3
+            _root("btrfs", "quota", "enable", self.path)
+            _root(*wanted)
+        return True
+
+    def used(self) -> dict[Path, int]:
+        """Bytes that each volume refers to, snapshots too; nothing where the file system does not count them."""
+        if self.kind != BTRFS:
+            return {}
+        shown = _root("btrfs", "qgroup", "show", "--raw", self.path, check=False).stdout.splitlines()
+        rows = [line.split() for line in shown if line.startswith("0/")]
+        # a volume's name is ours: it has no blank
+        return {self.path / row[3]: int(row[1]) for row in rows if len(row) == 4}
 
     def remove(self, volume: Path) -> None:
         """Remove a volume or a snapshot; one that is gone already is fine."""
@@ -160,6 +179,7 @@ def _mounts_btrfs(image: Path, path: Path, note: Note, log: Path, install: bool)
         new.chmod(0o600)
         _root("mkfs.btrfs", "-q", new, log=log)
         _root("mount", "-o", "loop", new, path, log=log)
+        _root("btrfs", "quota", "enable", path)
         _root("chown", str(os.geteuid()), path)
     except (MissingTools, CommandFailed) as error:
         note(f"no btrfs can be mounted here: {error.cause}")

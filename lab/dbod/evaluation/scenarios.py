@@ -149,6 +149,27 @@ def _backup(trial: Trial) -> None:
     trial.reads(1)
 
 
+@_scenario("Try a backup without touching the instance", Op.DRILL)
+def _drill(trial: Trial) -> None:
+    trial.empty()
+    trial.write(1)
+    trial.do(Op.BACKUP)
+    trial.write(2)
+    seen = trial.do(Op.DRILL)
+    trial.expect(seen["tables"] >= 1, f"a server over it started, and {seen['tables']} tables were read")
+    trial.reads(1, 2)
+
+
+@_scenario("Delete a backup", Op.BACKUP_DELETE)
+def _backup_delete(trial: Trial) -> None:
+    trial.empty()
+    trial.write(1)
+    kept, gone = trial.do(Op.BACKUP)["id"], trial.do(Op.BACKUP)["id"]
+    left = [one["id"] for one in trial.do(Op.BACKUP_DELETE, backup=gone)]
+    trial.expect(gone not in left and kept in left, f"{gone} is no longer in the list, {kept} is")
+    trial.reads(1)
+
+
 @_scenario("Restore a backup", Op.RESTORE)
 def _restore(trial: Trial) -> None:
     trial.empty()

@@ -11,7 +11,7 @@ from typing import Any
 from lab.core.errors import DatabaseFailed, Missing, Refused
 from lab.core.waits import Note
 from lab.dbod import jobs, lock
-from lab.dbod.contract import Handler, Operation, Request, State, Value
+from lab.dbod.contract import DISK_MOST, Handler, Operation, Request, State, Value
 from lab.dbod.dockerhost import engines
 from lab.dbod.dockerhost.instances import PING_SECONDS, Instance
 from lab.dbod.dockerhost.provider import DockerHost
@@ -46,6 +46,8 @@ LACKS = {
     Operation.CONFIG_PUT: f"{ONE} with one configuration, which is not the user's",
     Operation.BACKUP: f"{ONE} on one volume: a snapshot holds every database, not this one",
     Operation.BACKUPS: "there are no backups of one database",
+    Operation.BACKUP_DELETE: "there are no backups of one database",
+    Operation.DRILL: "there are no backups of one database",
     Operation.AUTOMATIC_BACKUPS: "there are no backups of one database",
     Operation.RESTORE: f"{ONE} on one volume: a restore would take every database back",
     Operation.CLONE: "there is no backup of one database to clone from",
@@ -55,6 +57,7 @@ LACKS = {
     Operation.REPLICATE: f"{ONE}: it is replicated for all or for none",
     Operation.PROMOTE: "there are no replicas",
     Operation.MAINTENANCE: f"{ONE}: its maintenance is everybody's",
+    Operation.ADOPT: f"{ONE}: a database of its own that has no record is not told from another's",
 }
 WORK = {
     Operation.PING: "a connection with a deadline",
@@ -144,7 +147,7 @@ class Shared:
             return self._shown(name)
         if self.host.records.find(SERVER + engine) is None:
             note("starting the server that all share")
-            jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine)
+            jobs.value(self.host, Operation.CREATE, SERVER + engine, engine=engine, disk=DISK_MOST)
         with self._admin(engine) as run:
             self._make(run, self._account(engine, name))
         self._keep(engine, lambda there: {**there, name: request.owner})

@@ -31,8 +31,10 @@ WORK = {
 LACKS = {
     Operation.AUTOMATIC_BACKUPS: "Trove has no scheduler for backups",
     Operation.RESTORE: "Trove restores into a new instance only, and to no point in time",
+    Operation.DRILL: "Trove tries no backup: a clone of one, looked at and destroyed, does",
     Operation.MAINTENANCE: "Trove has no maintenance mode of an instance",
     Operation.REPAIR: "Trove's records lie in the cloud's own database, which is not ours to rebuild",
+    Operation.ADOPT: "Trove takes in no data that it did not make",
 }
 
 
@@ -65,6 +67,7 @@ class CloudHost:
             Operation.CONFIG_PUT: self._config_put,
             Operation.BACKUP: self._copies.backup,
             Operation.BACKUPS: self._copies.backups,
+            Operation.BACKUP_DELETE: self._copies.delete,
             Operation.CLONE: self._copies.clone,
             Operation.UPGRADE: self._upgrade,
             Operation.RESIZE: self._resize,

@@ -37,6 +37,19 @@ class Copies:
         found = self._trove.backups(self._instances.seen(request.instance)["id"])
         return [{"id": b["id"], "at": b["created"], "status": b["status"]} for b in found]
 
+    def delete(self, request: Request, note: Note) -> Value:
+        """Remove one backup. Raises: NoSuch (the instance has no such one), TimedOut, GaveUp."""
+        instance = self._instances.seen(request.instance)["id"]
+        known = [one["id"] for one in self._trove.backups(instance)]
+        if request.backup in known:
+            self._trove.delete_backup(instance, request.backup, self._access.seconds)
+        elif not request.id:
+            raise NoSuch(
+                f"{request.instance} has no backup {request.backup!r}.",
+                "It has: " + ", ".join(known) + "." if known else "It has none.",
+            )
+        return self.backups(request, note)
+
     def clone(self, request: Request, note: Note) -> Value:
         """An instance from another's backup, of its engine, version and flavor; the same request makes one only.
 

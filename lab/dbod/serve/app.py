@@ -78,8 +78,8 @@ def _instances(service: Service, door: Door) -> APIRouter:
     ) -> shapes.Response[JobShape]:  # fmt: skip
         """Ask for a new instance; one that is there already is left as it is."""
         request = Request(
-            Operation.CREATE, name, engine=ENGINES[body.db_type], memory=body.memory, port=body.port or 0,
-            owner=body.username, category=body.class_, version=body.version,
+            Operation.CREATE, name, engine=ENGINES[body.db_type], memory=body.memory, disk=body.disk,
+            port=body.port or 0, owner=body.username, category=body.class_, version=body.version,
         )  # fmt: skip
         fields = body.model_dump(include={"description", "e_group", "project", "expiry_date"}, mode="json")
         job = await run_in_threadpool(_create, service, request, fields, who, idempotency_key)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.dbod.contract import Operation
-from lab.dbod.serve.words import Class, DbType, Memory, Name, Setting, SettingKey, Text, Version
+from lab.dbod.serve.words import Class, DbType, Disk, Memory, Name, Setting, SettingKey, Text, Version
 
 
 class Closed(BaseModel):
@@ -25,6 +25,7 @@ class Creation(Closed):
     version: Version = ""
     class_: Class = Field(Class.TEST, alias="class")
     memory: Memory = 256
+    disk: Disk = 0
     port: Annotated[int, Field(ge=1024, le=65535)] | None = Field(None, description="any, if it is not given")
     username: Text = ""
     description: Text = ""
@@ -94,10 +95,29 @@ class Upgrade(Closed):
     version: Version = ""
 
 
-class Resize(Closed):
-    """Another memory limit, MiB."""
+class BackupDelete(Closed):
+    """Which backup."""
 
-    memory: Memory
+    backup: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Backup(Closed):
+    """How long it stays, where nobody deletes it."""
+
+    days: Annotated[int, Field(ge=0, le=3650, description="0: until it is deleted")] = 0
+
+
+class Drill(Closed):
+    """Which backup."""
+
+    backup: BackupId = ""
+
+
+class Resize(Closed):
+    """Another memory limit; or, where ``disk`` is given, another limit of the disk."""
+
+    memory: Memory = 256
+    disk: Disk = 0
 
 
 class Automatic(Closed):
@@ -107,6 +127,7 @@ class Automatic(Closed):
     hour: Annotated[int, Field(ge=0, le=23, description="UTC, of the first of a day")] = 0
     day: Annotated[int, Field(ge=0, le=6, description="of weekly ones; 0 is Monday")] = 0
     keep: Annotated[int, Field(ge=0, le=1000)] = 0
+    drill: Annotated[int, Field(ge=0, le=365, description="days between two trials of a backup; 0: none")] = 0
 
 
 class Replicate(Closed):
@@ -133,7 +154,9 @@ JOBS = {
     "STARTUP": Asked(Operation.START),
     "SHUTDOWN": Asked(Operation.STOP),
     "UPLOAD_CONFIG": Asked(Operation.CONFIG_PUT, Config),
-    "BACKUP": Asked(Operation.BACKUP),
+    "BACKUP": Asked(Operation.BACKUP, Backup),
+    "DELETE_BACKUP": Asked(Operation.BACKUP_DELETE, BackupDelete),
+    "DRILL": Asked(Operation.DRILL, Drill),
     "RESTORE": Asked(Operation.RESTORE, Restore),
     "CLONE": Asked(Operation.CLONE, Clone),
     "UPGRADE": Asked(Operation.UPGRADE, Upgrade),

@@ -11,6 +11,7 @@ from lab.dbod.schedules import Schedule, Schedules
 from lab.dbod.serve import backoff
 from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.clock import Now
+from lab.dbod.serve.drills import Drills
 from lab.dbod.serve.queue import Queue, QueuedJob
 
 ASKER = "schedule"
@@ -53,6 +54,7 @@ class Scheduler:
         self._due: dict[str, tuple[Schedule, float]] = {}
         self._retry: dict[str, tuple[int, float]] = {}
         self.schedules = Schedules(database)
+        self._drills = Drills(database, queue, ASKER)
 
     def tick(self, now: Now) -> list[QueuedJob]:
         """One backup for each instance that is due, however many due times have passed, or that is to be retried."""
@@ -64,6 +66,8 @@ class Scheduler:
             failing = self._failing(one.instance)
             if failing and not failing.asked and now.steady >= self._retried(one.instance, failing, now):
                 made.append(self._again(one, failing))
+            elif self._drills.due(one, now):
+                made.append(self._drills.ask(one, now))
         return made
 
     def following(self, one: Schedule, now: Now) -> datetime:
@@ -71,7 +75,7 @@ class Scheduler:
         return now.wall + timedelta(seconds=self._planned(one, now) - now.steady)
 
     def alarms(self, now: Now) -> list[Alarm]:
-        """The schedules whose backups fail."""
+        """The schedules whose backups fail, or were tried and are of no use."""
         made = []
         for one in self.schedules.all():
             if failing := self._failing(one.instance):
@@ -80,6 +84,8 @@ class Scheduler:
                 error = str(self._queue.get(failing.job).why)
                 what = f"The automatic backup of {one.instance} fails"
                 made.append(Alarm(what, failing.since, failing.tries, error, following))
+            if drill := self._drills.alarm(one):
+                made.append(drill)
         return made
 
     def runs(self, instance: str, limit: int = 50) -> list[Row]:

@@ -19,6 +19,7 @@ from lab.dbod.serve.book import Book
 from lab.dbod.serve.clock import Now
 from lab.dbod.serve.known import Facts, Known
 from lab.dbod.serve.queue import JobState, Queue, QueuedJob
+from lab.dbod.serve.room import Room
 from lab.dbod.serve.scheduler import Scheduler
 from lab.dbod.serve.states import States
 from lab.dbod.serve.workers import Workers
@@ -29,7 +30,7 @@ BEAT_SECONDS = 1.0
 SERVER = "dbod-serve"
 """As whom the server holds the home's lock."""
 STOP_SECONDS = 30.0
-UNSEEN = frozenset({Operation.BACKUP, Operation.AUTOMATIC_BACKUPS})
+UNSEEN = frozenset({Operation.BACKUP, Operation.BACKUP_DELETE, Operation.DRILL, Operation.AUTOMATIC_BACKUPS})
 """Jobs after which an instance is as it was before."""
 
 
@@ -50,6 +51,7 @@ class Service:
         self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         self._looked: float | None = None
         self._alarms: set[str] = set()
+        self._room = Room(LOOK_SECONDS)
 
     def start(self) -> None:
         """Learn what there is, take up what a killed server left, then go on beside the caller."""
@@ -109,7 +111,7 @@ class Service:
 
     def alarms(self) -> list[Alarm]:
         """What goes wrong now."""
-        return [*self.workers.alarms(), *self.scheduler.alarms(clock.now())]
+        return [*self.workers.alarms(), *self.scheduler.alarms(clock.now()), *self._room.alarms()]
 
     def fact(self, name: str) -> Facts:
         """One instance. Raises: NoSuch."""
@@ -130,8 +132,8 @@ class Service:
             self.queue.prune()
 
     def _tell(self, now: Now) -> None:
-        """Say which alarms of schedules are new, and which are over."""
-        found = {one.what: one for one in self.scheduler.alarms(now)}
+        """Say which alarms of schedules and of room are new, and which are over."""
+        found = {one.what: one for one in (*self.scheduler.alarms(now), *self._room.alarms())}
         for what in sorted(found.keys() - self._alarms):
             self._note(f"alarm: {what}: {found[what].error} Tried again at {found[what].next:%Y-%m-%d %H:%M} UTC")
         for what in sorted(self._alarms - found.keys()):
@@ -148,6 +150,7 @@ class Service:
             self._trouble(error)
             seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.known.names()]
         self.states.add(seen, now)
+        self._room.saw(seen, now)
         if {one["name"] for one in seen} != set(self.known.names()):
             self.refresh()
         self.known.saw(seen, now, began)
@@ -221,7 +224,9 @@ CHANGES: Mapping[Operation, Callable[[Request], dict[str, str]]] = {
     Operation.CREATE: lambda asked: {"instance": asked.engine},
     Operation.CLONE: lambda asked: {"clone": asked.target},
     Operation.CONFIG_PUT: lambda asked: dict(asked.settings),
-    Operation.RESIZE: lambda asked: {"memory": str(asked.memory)},
+    Operation.RESIZE: lambda asked: {"disk": str(asked.disk)} if asked.disk else {"memory": str(asked.memory)},
+    Operation.BACKUP_DELETE: lambda asked: {"backup": f"{asked.backup} deleted"},
+    Operation.ADOPT: lambda _: {"instance": "adopted"},
     Operation.RESTORE: lambda asked: {"data": " ".join(filter(None, ("restored", asked.backup, asked.time)))},
     Operation.UPGRADE: lambda asked: {"version": asked.version},
     Operation.MAINTENANCE: lambda asked: {"maintenance": "on" if asked.on else "off"},

@@ -52,7 +52,9 @@ class Instance(BaseModel):
     project: str | None
     creation_date: str | None
     expiry_date: str | None
+    disk: int | None = Field(description="its limit, GiB, of data and log each; 0: none")
     db_size: int | None = Field(description="bytes")
+    log_size: int | None = Field(description="bytes, of all its logs")
     no_connections: int | None
     master: str | None
     slave: str | None
@@ -121,6 +123,7 @@ class Schedule(BaseModel):
     hour: int
     day: int
     keep: int
+    drill: int
     next: str
 
 

@@ -13,7 +13,21 @@ from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.words import TYPES
 
 BLANK = Request(Operation.LIST)
-SHOWN = ("backup", "time", "target", "version", "memory", "settings", "every", "hour", "day", "keep")
+SHOWN = (
+    "backup",
+    "time",
+    "target",
+    "version",
+    "memory",
+    "settings",
+    "every",
+    "hour",
+    "day",
+    "keep",
+    "days",
+    "drill",
+    "disk",
+)
 
 
 def instance(facts: dict[str, Any]) -> shapes.Instance:
@@ -32,7 +46,9 @@ def instance(facts: dict[str, Any]) -> shapes.Instance:
             "memory": facts.get("memory"),
             "username": facts.get("username") or facts.get("owner"),
             "creation_date": facts.get("created"),
+            "disk": facts.get("disk"),
             "db_size": facts.get("bytes"),
+            "log_size": facts.get("log_bytes"),
             "no_connections": facts.get("connections"),
             "master": facts.get("master"),
             "slave": facts.get("slave"),

@@ -185,6 +185,7 @@ def test_error_texts() -> None:
         errors.OperationFailed("backup x", KeyError("y")),
         errors.NameTwice("shop", ["b2", "a1"], "Give all but one another name."),
         errors.PoisonJob("backup of x", 3, "the server ended while it ran"),
+        errors.BackupDamaged("shop", "1f2e3d4c", "its files are not those that were written"),
         errors.CheckFailed("the guest", "it has no leg on the management network"),
     ]
     kinds = {k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.LabError)}

@@ -301,7 +301,7 @@ def test_a_scenario_is_as_good_as_its_operation() -> None:
 def test_scenarios_cover_every_operation_of_the_contract() -> None:
     asked = {one.operation for one in scenarios.ALL} | {
         Operation.LIST, Operation.PING, Operation.STOP, Operation.CONFIG_GET, Operation.BACKUPS, Operation.REPLICATE,
-        Operation.REPAIR,
+        Operation.REPAIR, Operation.ADOPT,
     }  # fmt: skip
     assert asked == set(Operation)
     assert scenarios.ALL[0].id == "create"

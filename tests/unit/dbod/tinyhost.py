@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.core import waits
-from lab.core.errors import BadValue, NoSuch, Refused
+from lab.core.errors import BackupDamaged, BadValue, NoSuch, Refused
 from lab.core.state import write_atomically
 from lab.core.waits import Note
 from lab.dbod.contract import Handler, Operation, Request, Value
@@ -31,6 +31,7 @@ class TinyHost:
         Operation.REPLICATE: "it is one file",
         Operation.PROMOTE: "there are no replicas",
         Operation.REPAIR: "its files have no copies",
+        Operation.ADOPT: "a file is its own record",
     }
 
     def __init__(self, root: Path, database: Database | None = None, slow: float = 0.0) -> None:
@@ -55,6 +56,8 @@ class TinyHost:
             Operation.BACKUPS: lambda r, _n: [
                 {k: b[k] for k in ("id", "at", "version", "automatic")} for b in self.read(r.instance)["backups"]
             ],
+            Operation.BACKUP_DELETE: self._backup_delete,
+            Operation.DRILL: self._drill,
             Operation.AUTOMATIC_BACKUPS: self._automatic,
             Operation.RESTORE: self._restore,
             Operation.CLONE: self._clone,
@@ -121,6 +124,20 @@ class TinyHost:
             self.write(request.instance, {**data, "backups": [*data["backups"], made]}, f"backup {request.id}")
         note(f"copy {request.id}")
         return {"id": request.id}
+
+    def _backup_delete(self, request: Request, note: Note) -> Value:
+        data = self.read(request.instance)
+        left = [one for one in data["backups"] if one["id"] != request.backup]
+        if len(left) == len(data["backups"]) and f"backup-delete {request.id}" not in data["effects"]:
+            raise BadValue("backup", request.backup, "one that there is", "flag")
+        self.write(request.instance, {**data, "backups": left}, f"backup-delete {request.id}")
+        return [one["id"] for one in left]
+
+    def _drill(self, request: Request, note: Note) -> Value:
+        found = self._wanted(self.read(request.instance), request)
+        if "spoilt" in found["rows"]:
+            raise BackupDamaged(request.instance, found["id"], "it is spoilt")
+        return {"id": found["id"], "tables": 1}
 
     def _automatic(self, request: Request, note: Note) -> Value:
         assert self._schedules is not None

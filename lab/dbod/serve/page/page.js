@@ -87,6 +87,11 @@ function question(title, fields, button, danger = false) {
   });
 }
 
+// DBOD's API says MYSQL where this service has MariaDB.
+const ENGINES = { MYSQL: "MariaDB", PG: "PostgreSQL" };
+const engine = (one) => `${ENGINES[one.db_type] ?? one.db_type} ${one.version ?? ""}`;
+const size = (bytes) => bytes == null ? null : bytes < 1048576 ? `${(bytes / 1024).toFixed(0)} KiB`
+  : bytes < 1073741824 ? `${(bytes / 1048576).toFixed(0)} MiB` : `${(bytes / 1073741824).toFixed(1)} GiB`;
 const filled = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ""));
 
 // --- what can be asked for -----------------------------------------------------------------------
@@ -94,16 +99,17 @@ const filled = (values) => Object.fromEntries(Object.entries(values).filter(([, 
 async function create() {
   const given = await question("New instance", [
     { name: "name", label: "Name", required: true, placeholder: "lower-case letters, digits, _" },
-    { name: "db_type", label: "Engine", options: [["MYSQL", "MariaDB (as MySQL)"], ["PG", "PostgreSQL"]] },
+    { name: "db_type", label: "Engine", options: Object.entries(ENGINES) },
     { name: "class", label: "Class", options: [["TEST", "TEST"], ["REF", "REF"], ["PROD", "PROD"]] },
     { name: "memory", label: "Memory, MiB", value: "256", type: "number" },
+    { name: "disk", label: "Disk, GiB, for data and log each (0: the default)", value: "0", type: "number" },
     { name: "username", label: "Owner" },
     { name: "description", label: "Description" },
   ], "Ask for it");
   if (!given) return;
-  const { name, memory, ...rest } = given;
+  const { name, memory, disk, ...rest } = given;
   await attempt(async () => {
-    const asked = await api("POST", `/instance/${encodeURIComponent(name)}`, filled({ ...rest, memory: Number(memory) }));
+    const asked = await api("POST", `/instance/${encodeURIComponent(name)}`, filled({ ...rest, memory: Number(memory), disk: Number(disk) }));
     say(`Job ${asked.id}: ${name} is asked for.`);
     choose(name);
     await refresh();
@@ -118,6 +124,11 @@ async function restore(name, found, chosenBackup) {
     { name: "time", label: "And on from there to (UTC; empty: the backup's own moment)", placeholder: "2026-01-31_23:59:59" },
   ], "Restore", true);
   if (given) await ask("RESTORE", name, filled(given));
+}
+
+async function deleteBackup(name, backup) {
+  const given = await question(`Delete backup ${backup}`, [`No restore of ${name} can begin from it any more.`], "Delete", true);
+  if (given) await ask("DELETE_BACKUP", name, { backup });
 }
 
 async function clone(name, backup) {
@@ -158,8 +169,9 @@ const TABS = {
     secret.firstChild.className = "inline";
     return [
       h("dl", { class: "facts" },
-        fact("Engine", `${one.db_type} ${one.version ?? ""}`), fact("Address", h("span", { class: "code" }, `${one.host}:${one.port}`)),
+        fact("Engine", engine(one)), fact("Address", h("span", { class: "code" }, `${one.host}:${one.port}`)),
         fact("Class", one.class), fact("Owner", one.username || "–"), fact("Memory", one.memory ? `${one.memory} MiB` : null),
+        fact("Data", size(one.db_size)), fact("Log", size(one.log_size)), fact("Room of each", one.disk ? `${one.disk} GiB` : null),
         fact("Connections", one.no_connections), fact("Created", when(one.creation_date)), fact("Description", one.description),
         fact("Project", one.project), fact("Last seen", when(one.seen)),
         fact("Answered", looks ? `${((100 * up) / looks).toFixed(1)} % of ${looks} looks` : null),
@@ -183,6 +195,7 @@ const TABS = {
       h("label", {}, "of, if weekly", h("select", { name: "day" }, ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
         .map((name, i) => h("option", { value: i, selected: i === (schedule?.day ?? 0) }, name)))),
       field("keep", "keep", schedule?.keep ?? 7, 1000, 1),
+      does("drill") ? field("drill", "try one every (days, 0: never)", schedule?.drill ?? 7, 365) : null,
       h("button", { class: "primary" }, schedule ? "Change" : "Switch on"),
       schedule ? h("button", { type: "button", onclick: () => ask("DISABLE_AUTOMATIC_BACKUPS", one.id) }, "Switch off") : null);
     return [
@@ -190,12 +203,15 @@ const TABS = {
         h("div", {},
           h("h2", {}, "Backups"),
           found.length ? h("table", { id: "backups" },
-            h("thead", {}, h("tr", {}, h("th", {}, "made (UTC)"), h("th", {}, "id"), h("th", {}, "by"), h("th", {}))),
+            h("thead", {}, h("tr", {}, h("th", {}, "made (UTC)"), h("th", {}, "id"), h("th", {}, "by"), h("th", {}, "tried (UTC)"), h("th", {}))),
             h("tbody", {}, [...found].reverse().map((backup) => h("tr", { data: { backup: backup.id } },
-              h("td", {}, when(backup.at)), h("td", { class: "code" }, backup.id), h("td", {}, backup.automatic ? "schedule" : "hand"),
+              h("td", {}, when(backup.at)), h("td", { class: "code" }, backup.id), h("td", {}, (backup.automatic ? "schedule" : "hand") + (backup.until ? `, until ${when(backup.until)}` : "")),
+              h("td", {}, backup.damaged ? h("span", { class: "bad", title: backup.damaged }, "damaged") : backup.drilled ? when(backup.drilled) : "–"),
               h("td", { class: "number" },
                 does("restore") ? h("button", { data: { job: "RESTORE" }, onclick: () => restore(one.id, found, backup.id) }, "Restore…") : null,
-                does("clone") ? h("button", { onclick: () => clone(one.id, backup.id) }, "Clone…") : null)))))
+                does("clone") ? h("button", { onclick: () => clone(one.id, backup.id) }, "Clone…") : null,
+                does("drill") ? h("button", { data: { job: "DRILL" }, onclick: () => ask("DRILL", one.id, { backup: backup.id }) }, "Try") : null,
+                does("backup-delete") ? h("button", { data: { job: "DELETE_BACKUP" }, onclick: () => deleteBackup(one.id, backup.id) }, "Delete…") : null)))))
             : h("p", { class: "empty" }, "There is no backup yet.")),
         h("div", {}, h("h2", {}, "A day"), backups(days, DAYS))),
       does("automatic-backups") ? h("h2", {}, "Automatic backups ", h("span", { class: "dim" }, schedule ? `next ${when(schedule.next)} UTC` : "off")) : null,
@@ -275,7 +291,7 @@ function drawInstances() {
         drawMany();
       } })),
       h("td", {}, pill(one.state)), h("td", {}, h("b", {}, one.id), one.description ? h("div", { class: "dim" }, one.description) : null),
-      h("td", {}, `${one.db_type} ${one.version ?? ""}`), h("td", {}, h("span", { class: `class ${one.class}` }, one.class ?? "–")),
+      h("td", {}, engine(one)), h("td", {}, h("span", { class: `class ${one.class}` }, one.class ?? "–")),
       h("td", { class: "code" }, `${one.host}:${one.port}`), h("td", {}, one.username || "–"),
       h("td", { class: "number" }, one.memory ? `${one.memory} MiB` : "–"), h("td", {}, one.automatic_backups ? "automatic" : h("span", { class: "dim" }, "by hand")),
       h("td", {}, stopped ? button("Start", "STARTUP", one, "start", false) : button("Stop", "SHUTDOWN", one, "stop", !running),
