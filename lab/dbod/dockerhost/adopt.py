@@ -25,7 +25,11 @@ def adopt(host: Host, port: int, request: Request, note: Note) -> Value:
     Raises: Refused (there is a record, or there are no data of an engine), GaveUp (the server does not start).
     """
     name = request.instance
-    if host.records.find(name):
+    known = host.records.find(name)
+    if known and request.id and known.done == request.id:
+        note("it was adopted already")
+        return host.shown(known)
+    if known:
         raise Refused(f"There is an instance {name!r} with a record already.", "./inv dbod list shows them.")
     folder = host.store.path / name
     engine = _engine(folder / "data")
@@ -43,6 +47,7 @@ def adopt(host: Host, port: int, request: Request, note: Note) -> Value:
         log=log,
         ends=(now(),) * (log - 1),
         disk=request.disk or DISK,
+        done=request.id,
     )
     # its record comes last: half a one would be somebody's leave to make another of that name in its place
     made = host.of(record)

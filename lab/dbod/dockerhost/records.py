@@ -59,8 +59,8 @@ class Record:
     """One instance. ``log`` counts restores: each begins a log of its own, so a replay never mixes two histories.
 
     ``ends`` is when each log before the present one was given up (ISO 8601, UTC); ``done`` is the id of the request
-    that its data are of (a restore, a clone); ``databases`` are those in a shared server, by owner. ``disk`` is the
-    room of its data, and of its log, in GiB (0: no limit, as before version 3).
+    that its data are of (a restore, a clone, an adoption); ``databases`` are those in a shared server, by owner.
+    ``disk`` is the room of its data, and of its log, in GiB (0: no limit, as before version 3).
     """
 
     name: str

@@ -24,7 +24,7 @@ CLOCK = [T]
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The clock is the test's. With an instance that has a backup and, a day before ``T``, got a schedule with a drill every third day."""
+    """The clock is the test's; an instance has a backup and, since a day before ``T``, a schedule with drills."""
     monkeypatch.setattr("lab.dbod.serve.queue.now", lambda: CLOCK[0].isoformat())
     CLOCK[0] = T
     made = serve(tmp_path)
