@@ -73,7 +73,7 @@ def _child(effect: int, life: Life, one: Asked, end: Any) -> None:
 
         return door
 
-    process.run = counted(process.run)  # type: ignore[assignment]
+    process.run = counted(process.run)
     Path.replace = counted(Path.replace)  # type: ignore[method-assign]
     for name in CHANGES:
         setattr(Servers, name, counted(getattr(Servers, name)))
