@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -24,5 +25,7 @@ def clear() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_a_killed_run() -> None:
-    """A run that was killed has labs of these names as well, and its folder may be gone."""
-    clear()
+    """A run that was killed has labs of these names as well, and its folder may be gone. Of a worker among
+    others (pytest -n) it is not known which of them live."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        clear()

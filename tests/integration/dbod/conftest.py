@@ -17,7 +17,8 @@ from .hosts import opened
 def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, databases: None
 ) -> Iterator[DockerHost]:
-    name = f"dbod-itest-{request.module.__name__.rpartition('test_')[2]}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    name = f"dbod-itest-{request.module.__name__.rpartition('test_')[2]}{worker}"
     root = tmp_path_factory.mktemp("labs")
     try:
         yield opened(name, root)

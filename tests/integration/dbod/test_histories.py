@@ -2,7 +2,8 @@
 
 What must hold: a restore to a time gives exactly what was committed then, or is refused and changes nothing; and it
 is refused only where it must be. ``LAB_HISTORIES`` is how many for each engine (10 unless told); they are the same
-ones in every run.
+ones in every run. ``LAB_SEEDS`` is in how many parts they are made, each with so many and a seed of its own (0, 1, …):
+``pytest -n`` runs the parts beside each other, each worker on a host of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import hypothesis.core
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from lab.core import waits
-from lab.core.errors import LabError
+from lab.core.errors import LabError, PortTaken
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
@@ -37,6 +39,7 @@ PLACES = ("one", "two")
 TABLES = ("a", "b")
 WRITES = ("rows", "rows", "delete", "drop", "DROP TABLE {}", "TRUNCATE TABLE {}", "ALTER TABLE {} ADD y{} INT")
 COUNT = int(os.environ.get("LAB_HISTORIES", "10"))
+SEEDS = range(int(os.environ.get("LAB_SEEDS", "1")))
 STEPS = 8
 SEEN: Counter[tuple[str, str]] = Counter()
 """How often what was tried, by engine: a run that restored nothing proves nothing."""
@@ -80,7 +83,7 @@ class History(RuleBasedStateMachine):
     @initialize()
     def create(self) -> None:
         self.another_process()
-        do(self.host, Operation.CREATE, NAME, engine=self.engine)
+        self.placed(Operation.CREATE, NAME, engine=self.engine)
         self.write("one", "a", "rows", kept=True)
         self.backup()
         self.write("one", "a", "rows", kept=True)
@@ -166,10 +169,19 @@ class History(RuleBasedStateMachine):
         made = do(self.host, Operation.BACKUP, NAME).value
         self.backups.append(Kept(made["id"], datetime.fromisoformat(made["at"]), self.log, dict(self.content)))
 
+    def placed(self, operation: Operation, name: str, **given: Any) -> None:
+        """Where other workers make instances as well, one may take the port that was free a moment ago."""
+        waits.until(
+            "a port",
+            lambda: do(self.host, operation, name, **given),
+            seconds=60,
+            transient=(PortTaken,),
+        )
+
     @rule(data=st.data())
     def clone(self, data: Any) -> None:
         one = data.draw(st.sampled_from(self.backups))
-        do(self.host, Operation.CLONE, NAME, backup=one.id, target=CLONE)
+        self.placed(Operation.CLONE, NAME, backup=one.id, target=CLONE)
         try:
             assert self.read(CLONE) == one.content
         finally:
@@ -259,15 +271,20 @@ class History(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(100_000)
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("engine", list(engines.ALL))
-def test_a_restore_gives_what_was_committed_or_changes_nothing(host: DockerHost, engine: str) -> None:
+def test_a_restore_gives_what_was_committed_or_changes_nothing(
+    host: DockerHost, engine: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if seed:
+        monkeypatch.setattr(hypothesis.core, "global_force_seed", seed)
     run_state_machine_as_test(
         partial(History, host, engine),  # type: ignore[arg-type]
         settings=settings(
             max_examples=COUNT,
             stateful_step_count=STEPS,
             deadline=None,
-            derandomize=True,
+            derandomize=not seed,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
