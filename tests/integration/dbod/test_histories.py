@@ -2,8 +2,8 @@
 
 What must hold: a restore to a time gives exactly what was committed then, or is refused and changes nothing; and it
 is refused only where it must be. ``LAB_HISTORIES`` is how many for each engine (10 unless told); they are the same
-ones in every run. ``LAB_SEEDS`` is in how many parts they are made, each with so many and a seed of its own (0, 1, …):
-``pytest -n`` runs the parts beside each other, each worker on a host of its own.
+ones in every run. ``LAB_SEEDS`` is in how many parts they are made, each with so many and a seed of its own (0, 1,
+…): ``pytest -n`` runs the parts beside each other, each worker on a host of its own.
 """
 
 from __future__ import annotations
