@@ -10,15 +10,14 @@ import pytest
 from lab.containers import ownership
 from lab.dbod.dockerhost.provider import DockerHost
 
-from .hosts import opened
+from .hosts import named, opened
 
 
 @pytest.fixture(scope="module")
 def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, databases: None
 ) -> Iterator[DockerHost]:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    name = f"dbod-itest-{request.module.__name__.rpartition('test_')[2]}{worker}"
+    name = named(f"dbod-itest-{request.module.__name__.rpartition('test_')[2]}")
     root = tmp_path_factory.mktemp("labs")
     try:
         yield opened(name, root)

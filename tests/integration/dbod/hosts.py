@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, Result
 from lab.dbod.dockerhost.provider import DockerHost
+
+
+def named(name: str) -> str:
+    """A host's name that no other worker (pytest -n) has."""
+    return name + os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def say(_: str) -> None:

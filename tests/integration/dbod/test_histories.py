@@ -271,8 +271,8 @@ class History(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(100_000)
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("engine", list(engines.ALL))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_restore_gives_what_was_committed_or_changes_nothing(
     host: DockerHost, engine: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

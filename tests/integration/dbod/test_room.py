@@ -19,7 +19,7 @@ from lab.dbod.evaluation import host_strikes
 from lab.engines import sql
 
 from . import operations
-from .hosts import do, opened, tabled
+from .hosts import do, named, opened, tabled
 from .operations import NAME, Asked, Life, root
 
 pytestmark = pytest.mark.integration
@@ -86,7 +86,7 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     engine, _, store = request.param.partition("-")
     labs = tmp_path_factory.mktemp("labs")
     with small_disk(labs / "small") if store == "disk" else contextlib.nullcontext(labs) as folder:
-        host = opened(f"dbod-full-{engine[:5]}-{store}", folder, storage.COPY if store == "disk" else "")
+        host = opened(named(f"dbod-full-{engine[:5]}-{store}"), folder, storage.COPY if store == "disk" else "")
         if store == "btrfs" and host.store.kind != storage.BTRFS:
             pytest.skip("no btrfs here")
         try:
