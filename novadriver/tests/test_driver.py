@@ -117,6 +117,36 @@ class SpawnTestCase(DriverTestCase):
         self.spawn(self.instance(vcpus=8))
         self.assertEqual(2 * 10**9, self.container()["HostConfig"]["NanoCpus"])
 
+    def test_the_root_disk_is_limited_where_the_store_can(self):
+        quota = os.path.join(self.path, "mounts")
+        with open(quota, "w") as file:
+            file.write(
+                "/dev/a / ext4 rw 0 0\n/dev/b /var/lib xfs rw,prjquota 0 0\n/dev/c /var/lib/other xfs rw 0 0\n"
+            )
+        self.assertTrue(host.counts_projects("/var/lib/docker", quota))
+        self.assertFalse(host.counts_projects("/var/lib/other/docker", quota))
+        self.assertFalse(host.counts_projects("/var/library", quota))
+        for driver, backing, counts, size in (
+            ("btrfs", "", False, "5G"),
+            ("overlay2", "xfs", True, "5G"),
+            ("overlay2", "xfs", False, None),
+            ("overlay2", "extfs", True, None),
+        ):
+            self.daemon.info.update(Driver=driver, DriverStatus=[["Backing Filesystem", backing]])
+            with mock.patch.object(host, "counts_projects", return_value=counts):
+                self.spawn()
+            asked = self.daemon.requests_to("/containers/create")["HostConfig"]
+            self.assertEqual({"size": size} if size else None, asked.get("StorageOpt"))
+            self.driver.destroy(self.context, self.instance(), [])
+
+    def test_plain_guests_keep_the_daemons_map_of_users(self):
+        self.daemon.info.update(SecurityOptions=["name=seccomp,profile=default", "name=userns"])
+        self.spawn()
+        self.assertFalse(self.daemon.requests_to("/containers/create")["HostConfig"].get("UsernsMode"))
+        self.driver.destroy(self.context, self.instance(), [])
+        self.spawn(self.instance(**{"docker:profile": "system"}))
+        self.assertEqual("host", self.daemon.requests_to("/containers/create")["HostConfig"]["UsernsMode"])
+
     def test_plain_keeps_dockers_confinement(self):
         self.spawn()
         asked = self.daemon.requests_to("/containers/create")

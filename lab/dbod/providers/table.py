@@ -16,7 +16,7 @@ from lab.dbod import lock
 from lab.dbod.contract import Provider
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers.shared import Shared
-from lab.dbod.providers.trove import CloudHost
+from lab.dbod.providers.trove import CloudHost, in_our_words
 from lab.dbod.providers.trove_instances import Access
 from lab.lifecycle import labs
 
@@ -60,12 +60,13 @@ def lock_of(name: str, home: Home) -> Path:
 
 
 def trove(lab: str, owned: bool = False) -> CloudHost:
-    """Trove in the lab of that name. Raises: NoSuchLab, NotUp."""
+    """Trove in the lab of that name. Raises: NoSuchLab, NotUp, ApiFailed (its cloud does not answer)."""
     home = labs.home_of(lab)
     machine = labs.machine_of(home)
     if machine.status() != "running" or not home.clouds_yaml.exists():
         raise NotUp(f"Lab {lab!r} is not up.", f"./inv up --name={lab} starts it.")
-    demo, admin = (access.connect(home.clouds_yaml, account) for account in ("demo", "admin"))
     patience = settings.from_dict(home.state["spec"], "the lab's state").database_timeout
-    there = Access(home, Trove(demo), Trove(admin), Offer(demo), Remote(machine.address()), patience)
+    with in_our_words():
+        demo, admin = (access.connect(home.clouds_yaml, account) for account in ("demo", "admin"))
+        there = Access(home, Trove(demo), Trove(admin), Offer(demo), Remote(machine.address()), patience)
     return CloudHost(there, owned)

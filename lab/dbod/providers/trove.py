@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -202,13 +203,18 @@ class CloudHost:
         return {"host": login.address, "port": login.port, "user": user, "password": login.password}
 
 
-def _in_our_words(handler: Handler) -> Handler:
-    """What the SDK raises (a service that is restarting, say) as an error of ours."""
+@contextlib.contextmanager
+def in_our_words() -> Iterator[None]:
+    """What the SDK raises (a service that is restarting, say) as an error of ours. Raises: ApiFailed."""
+    try:
+        yield
+    except (SDKException, ClientException) as error:
+        raise ApiFailed("OpenStack", "what was asked", str(error)) from error
 
+
+def _in_our_words(handler: Handler) -> Handler:
     def run(request: Request, note: Note) -> Value:
-        try:
+        with in_our_words():
             return handler(request, note)
-        except (SDKException, ClientException) as error:
-            raise ApiFailed("OpenStack", "what was asked", str(error)) from error
 
     return run

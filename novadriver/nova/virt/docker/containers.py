@@ -119,6 +119,8 @@ class Containers:
                 **self._limits(flavor),
                 **(self._system_options() if system else {}),
             )
+            if room := self._root_room(flavor):
+                host_config["StorageOpt"] = {"size": room}
             command, entrypoint = None, None
             if system:
                 # Docker hides and write-protects parts of /proc by these lists; the SDK has no argument for them
@@ -155,10 +157,24 @@ class Containers:
             limits["pids_limit"] = CONF.docker.pids_limit
         return limits
 
+    def _root_room(self, flavor):
+        """The flavor's root disk as Docker's size of the container's layer; None where its store holds no limit.
+
+        It does with btrfs, with ZFS, and with overlay2 on an XFS that counts by project (mount option pquota).
+        """
+        info = self.info()
+        backing = dict(info.get("DriverStatus") or []).get("Backing Filesystem")
+        holds = info["Driver"] in ("btrfs", "zfs") or (
+            info["Driver"] == "overlay2" and backing == "xfs" and host.counts_projects(info["DockerRootDir"])
+        )
+        return f"{flavor.root_gb}G" if holds and flavor.root_gb else None
+
     def _system_options(self):
         hybrid = f"{CGROUPS}/unified"
         tree = hybrid if self.info().get("CgroupVersion") == "1" and os.path.isdir(hybrid) else CGROUPS
         return {
+            # where the daemon maps users (userns-remap), plain guests keep that; whose init is root's cannot
+            **({"userns_mode": "host"} if host.maps_users(self.info()) else {}),
             "cap_add": host.capabilities(),
             "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
             "cgroupns": "host",

@@ -21,6 +21,19 @@ def capabilities(status="/proc/1/status"):
     return [name.removeprefix("CAP_") for bit, name in known if bounding >> bit & 1]
 
 
+def counts_projects(folder, mounts="/proc/self/mounts"):
+    """Whether the file system that ``folder`` lies on counts by project, as XFS does with the mount option pquota."""
+    with open(mounts) as lines:
+        known = {point: options.split(",") for _, point, _, options, *_ in (line.split() for line in lines)}
+    over = max((point for point in known if f"{folder}/".startswith(f"{point.rstrip('/')}/")), key=len, default="/")
+    return bool({"prjquota", "pquota"} & set(known.get(over, ())))
+
+
+def maps_users(info):
+    """Whether the daemon gives containers users of their own (userns-remap). ``info`` is the daemon's."""
+    return any(option.startswith("name=userns") for option in info.get("SecurityOptions") or [])
+
+
 def version(text):
     """``26.1.5+dfsg1`` as Nova's integer: 26001005."""
     numbers = [int("".join(filter(str.isdigit, part)) or 0) for part in text.split("+")[0].split("-")[0].split(".")]

@@ -6,14 +6,18 @@ No Trove runs here: that these are the answers of a real one is for the evaluati
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from keystoneauth1.exceptions import ConnectFailure
 
+from lab.config import settings
 from lab.core import errors
 from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Outcome, Request, Result
+from lab.dbod.providers import table
 from lab.dbod.providers.trove import CloudHost
 from tests.unit.dbod.faketrove import FakeTrove, access
 
@@ -278,3 +282,16 @@ def test_of_two_groups_of_a_name_the_instance_has_one(home: Home) -> None:
         do(provider, Operation.CONFIG_GET)
     fake.instances["i0"]["configuration"] = {"id": "b"}
     assert do(provider, Operation.CONFIG_GET).value == {"wait_timeout": 1}
+
+
+def test_a_cloud_that_does_not_answer_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ConnectFailure("Unable to establish connection to http://127.0.0.1:34827/v3/auth/tokens")
+
+    monkeypatch.setattr(table.labs, "home_of", lambda _: home)
+    monkeypatch.setattr(table.labs, "machine_of", lambda _: SimpleNamespace(status=lambda: "running"))
+    monkeypatch.setattr(table.access, "connect", refused)
+    home.clouds_yaml.write_text("clouds: {}")
+    home.state["spec"] = settings.to_dict(settings.LabSpec())
+    with pytest.raises(errors.ApiFailed, match="Unable to establish connection"):
+        table.trove("unit")
