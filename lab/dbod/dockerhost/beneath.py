@@ -69,11 +69,11 @@ def _write(path: str, text: str) -> None:
     part.replace(path)
 
 
-def _remove(folder: str, pattern: str) -> None:
-    """Unlink what matches in a folder; links themselves, not what they lead to."""
-    for path in _folder(folder).glob(pattern):
+def _remove(folder: str, patterns: list[str]) -> None:
+    """Unlink what matches one of them in a folder; links themselves, not what they lead to."""
+    for path in [found for pattern in patterns for found in _folder(folder).glob(pattern)]:
         if not path.is_dir() or path.is_symlink():
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _names(folder: str) -> list[str]:

@@ -143,7 +143,7 @@ def _replay_mariadb(found: Instance, backup: Backup, wanted: MariadbReplay, note
             )
     found.stop()
     found.configure(found.record.settings)
-    found.beneath("remove", folder=found.data.name, pattern=f"{replay.RELAY}.*")
+    found.beneath("remove", folder=found.data.name, patterns=[f"{replay.RELAY}.*"])
 
 
 def _replay_postgresql(found: Instance, backup: Backup, wanted: PostgresqlReplay, note: Note) -> None:

@@ -182,9 +182,10 @@ def invalid_databases(session: Session) -> list[str]:
 def forget_wal(found: Instance, first: str) -> None:
     """Remove archived segments of the present log before ``first`` (a name without its timeline); histories stay."""
     log = found.log(found.record.log).name
-    for name in found.beneath("names", folder=log):
-        if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first:
-            found.beneath("remove", folder=log, pattern=name)
+    names = found.beneath("names", folder=log)
+    gone = [name for name in names if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first]
+    if gone:
+        found.beneath("remove", folder=log, patterns=gone)
 
 
 def recovery(lsn: str) -> dict[str, str]:

@@ -17,7 +17,12 @@ from lab.dbod.dockerhost.storage import BTRFS, Store
 SECONDS = 3600.0
 LISTED = r"find . -printf '%y %m %U %s %C@ %i %l %p\n' | LC_ALL=C sort | sha256sum"
 SUMS = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum"
-READ = "find . -type f -print0 | xargs -0 --no-run-if-empty cat > /dev/null"
+READ = (
+    "find . -type f ! -size +8M -print0 | xargs -0 --no-run-if-empty -P 2 -n 200 cat > /dev/null && "
+    "find . -type f -size +8M -print0 | xargs -0 --no-run-if-empty -P 4 -I {} sh -c "
+    '\'dd "if=$0" bs=4M iflag=direct status=none || dd "if=$0" bs=4M status=none\' {} > /dev/null'
+)
+"""Large files past the page cache, where the file system can: twice as quick, and it asks the disk."""
 
 
 def seal(store: Store, folder: Path) -> str:

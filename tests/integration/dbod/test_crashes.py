@@ -29,7 +29,7 @@ from .hosts import do, named, opened
 from .operations import NAME, OTHER, Asked, Life
 
 pytestmark = pytest.mark.integration
-STEP, PARTS = (8, range(8)) if os.environ.get("LAB_CRASHES") == "all" else (29, range(1))
+STEP, PARTS = (8, range(8)) if os.environ.get("LAB_CRASHES") == "all" else (61, range(1))
 CHANGES = ("create", "start", "stop", "kill", "remove", "destroy", "limit", "try_out")
 READS = ("SELECT", "SHOW")
 MOST = 400

@@ -24,8 +24,10 @@ from .operations import NAME, Asked, Life, root
 
 pytestmark = pytest.mark.integration
 MIB = 1024 * 1024
-LEFT = (0, 64 * 1024, 4 * MIB) if os.environ.get("LAB_FULL") == "all" else (64 * 1024,)
+ALL = os.environ.get("LAB_FULL") == "all"
+LEFT = (0, 64 * 1024, 4 * MIB) if ALL else (64 * 1024,)
 """Bytes that a full disk has left: none, room for small files, room for half of what most operations write."""
+STORES = [f"{engine}-{store}" for engine in engines.ALL for store in ("btrfs", "disk")]
 TMPFS_MIB = 900
 
 
@@ -80,7 +82,7 @@ def small_disk(path: Path) -> Iterator[Path]:
         root("umount", "--lazy", path)  # this process has records open there
 
 
-@pytest.fixture(scope="module", params=[f"{engine}-{store}" for engine in engines.ALL for store in ("btrfs", "disk")])
+@pytest.fixture(scope="module", params=STORES if ALL else ("mariadb-btrfs", "postgresql-disk"))
 def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, databases: None) -> Iterator[Life]:
     """On btrfs its store is filled; else the whole disk is: home, records, data, logs and backups lie on one."""
     engine, _, store = request.param.partition("-")
