@@ -14,6 +14,7 @@ from lab.core.run_log import RUN
 from lab.core.waits import silent
 from lab.host import dockerd
 from lab.lifecycle import leftovers
+from lab.machine import domains
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def destroy(names: list[str] | None, sweepers: Sweepers, *, dry_run: bool, keep_
             else:  # under the lock: another command must not begin in a folder that is about to go
                 RUN.forget()
                 shutil.rmtree(home.path)
-    others = {home.name for home in Home.all()}
+    others = {home.name for home in Home.all()} | domains.users()
     if client.usable() is None:
         others |= ownership.users()  # labs of other checkouts
     if not keep_cache and (everything or not others - {home.name for home in homes}):

@@ -11,7 +11,7 @@ from lab.core import process
 from lab.core.errors import CommandFailed, MissingTools, StateBroken, TimedOut
 from lab.core.home import LABEL, Home
 from lab.core.waits import Note
-from lab.machine import docker, stray, virtual, warm
+from lab.machine import docker, domains, stray, virtual, warm
 from lab.machine.ssh import SshMachine
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import BOXES
@@ -36,7 +36,7 @@ def leftovers(home: Home, keep_cache: bool = False) -> list[str]:
         found += ownership.labelled(home.name)
         if not keep_cache:
             found += [f"image {tag}" for tag in ownership.claimed(home.name) + warm.there(home)]
-    found += [f"domain {d}" for d in domains(name)]
+    found += [f"domain {domain}" for domain in domains.of(home)]
     if virtual.seed_of(home).exists():
         found.append(f"seed {virtual.seed_of(home)}")
     if where := host(home):
@@ -64,12 +64,12 @@ def sweep(home: Home, keep_cache: bool, note: Note) -> None:
     if virtual.seed_of(home).exists():
         virtual.remove_seed(home)
         with contextlib.suppress(CommandFailed, MissingTools):  # the pool lists what lay there once
-            _virsh("pool-refresh", POOL)
-    for domain in domains(name):
+            domains.virsh("pool-refresh", POOL)
+    for domain in domains.of(home):
         note(f"removing domain {domain}")
         with contextlib.suppress(CommandFailed):  # one that does not run cannot be stopped
-            _virsh("destroy", domain)
-        _virsh("undefine", "--nvram", "--snapshots-metadata", "--remove-all-storage", domain)
+            domains.virsh("destroy", domain)
+        domains.virsh("undefine", "--nvram", "--snapshots-metadata", "--remove-all-storage", domain)
 
 
 def host(home: Home) -> str:
@@ -92,21 +92,23 @@ def _tell_vagrant(home: Home) -> None:
 
 
 def boxes() -> list[str]:
-    """Our boxes: those that Vagrant keeps, and their copies in libvirt's pool, which Vagrant forgets there."""
+    """Our boxes: those that Vagrant keeps, and their copies in libvirt's pool, which Vagrant forgets there.
+
+    None while a lab of any checkout has a machine: it may be made of one.
+    """
+    if domains.users():
+        return []
     return [f"box {name}" for name in _vagrant_boxes()] + [f"volume {name}" for name in _volumes()]
 
 
 def remove_boxes() -> None:
     """Remove what ``boxes`` lists."""
+    if domains.users():
+        return
     for name in _vagrant_boxes():
         process.run("vagrant", "box", "remove", "--force", "--all", name, cwd=Path("/"), timeout=VAGRANT_SECONDS)
     for name in _volumes():
-        _virsh("vol-delete", "--pool", POOL, name)
-
-
-def domains(name: str) -> list[str]:
-    """libvirt's machines of that name (vagrant-libvirt names them after the machine)."""
-    return [line for line in _listed("list", "--all", "--name") if line == name]
+        domains.virsh("vol-delete", "--pool", POOL, name)
 
 
 def _vagrant_boxes() -> list[str]:
@@ -117,16 +119,4 @@ def _vagrant_boxes() -> list[str]:
 
 def _volumes() -> list[str]:
     mark = BOXES.replace("/", SLASH)
-    return [line.split()[0] for line in _listed("vol-list", "--pool", POOL) if line.startswith(mark)]
-
-
-def _listed(*words: str) -> list[str]:
-    """The lines that virsh prints; none where libvirt does not run."""
-    if not process.have("virsh") or not Path("/run/libvirt").exists():
-        return []
-    told = process.run("virsh", "-c", "qemu:///system", *words, check=False, timeout=20)
-    return [line.strip() for line in told.stdout.splitlines()]
-
-
-def _virsh(*words: str) -> None:
-    process.run("virsh", "-c", "qemu:///system", *words, timeout=60)
+    return [line.split()[0] for line in domains.listed("vol-list", "--pool", POOL) if line.startswith(mark)]

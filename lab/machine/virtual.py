@@ -13,7 +13,7 @@ from lab.core.job import Job
 from lab.core.ssh import Address, Remote
 from lab.core.state import write_atomically
 from lab.core.waits import Note
-from lab.machine import box, keys, network, seed
+from lab.machine import box, domains, keys, network, seed
 from lab.machine.contract import Status, Wanted
 from lab.machine.vagrant import Vagrant
 
@@ -106,7 +106,8 @@ class VirtualMachine:
         self._vagrant.snapshot("delete", snapshot)
 
     def _describe(self, wanted: Wanted, name: str) -> None:
-        """Write what the Vagrantfile reads, and the seed disc."""
+        """Write what the Vagrantfile reads, and the seed disc. Raises: OtherOwner (another checkout's)."""
+        domains.check(self._home)
         guests = {"ssh": 22, **wanted.ports}
         ports = network.free_ports(guests, self._home.state.get("machine.ports", {}))
         self._home.state["machine.ports"] = ports
@@ -118,7 +119,7 @@ class VirtualMachine:
             disc = seed_of(self._home)
         description: dict[str, Any] = {
             "name": f"{LABEL}-{self._home.name}",
-            "label": f"{LABEL}={self._home.name}",
+            "label": domains.title(self._home),
             "provider": self._provider,
             "box": name,
             "boot_timeout": int(self._seconds),

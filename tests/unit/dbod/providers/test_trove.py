@@ -288,9 +288,9 @@ def test_a_cloud_that_does_not_answer_is_told(home: Home, monkeypatch: pytest.Mo
     def refused(*_: object) -> None:
         raise ConnectFailure("Unable to establish connection to http://127.0.0.1:34827/v3/auth/tokens")
 
-    monkeypatch.setattr(table.labs, "home_of", lambda _: home)
-    monkeypatch.setattr(table.labs, "machine_of", lambda _: SimpleNamespace(status=lambda: "running"))
-    monkeypatch.setattr(table.access, "connect", refused)
+    monkeypatch.setattr("lab.lifecycle.labs.home_of", lambda _: home)
+    monkeypatch.setattr("lab.lifecycle.labs.machine_of", lambda _: SimpleNamespace(status=lambda: "running"))
+    monkeypatch.setattr("lab.cloud.access.connect", refused)
     home.clouds_yaml.write_text("clouds: {}")
     home.state["spec"] = settings.to_dict(settings.LabSpec())
     with pytest.raises(errors.ApiFailed, match="Unable to establish connection"):
