@@ -9,7 +9,7 @@ import pytest
 
 from lab.containers import client, ownership
 
-NAMES = re.compile(r"(itest|dbod-itest|dbod-serve-itest|e2e)(-|$)")
+NAMES = re.compile(r"(itest|dbod-itest|dbod-crash|dbod-full|dbod-serve-itest|e2e)(-|$)")
 """Names that labs and services have in tests, and in tests only."""
 
 

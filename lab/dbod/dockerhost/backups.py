@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from lab.core.errors import BackupDamaged, LabError
+from lab.core.errors import BackupDamaged, LabError, Refused
 from lab.core.home import Home
 from lab.core.waits import Note
 from lab.dbod import database
@@ -33,6 +34,7 @@ def make(found: Instance, records: Records, request: Request, note: Note) -> Val
         target = found.backups / one
         found.store.remove(target)  # of a run that was killed
         position = found.snapshot(target)
+        _all_inside(found, target)
         note(f"snapshot {one}: {how}")
         until = (moment() + timedelta(days=request.days)).isoformat(timespec="seconds") if request.days else ""
         made = Backup(
@@ -42,6 +44,19 @@ def make(found: Instance, records: Records, request: Request, note: Note) -> Val
         found.record = records.put(replace(record, backups=(*record.backups, made)))
     _remove(found, records, _due(found.record.backups, request.keep), note)
     return {"id": one, "at": made.at, "how": how, "until": made.until}
+
+
+def _all_inside(found: Instance, snapshot: Path) -> None:
+    """Raises: Refused (the snapshot, which is removed, would lack rows that lie outside the data folder)."""
+    names = seals.outside(snapshot)
+    if not names:
+        return
+    found.store.remove(snapshot)
+    raise Refused(
+        f"Rows of {found.record.name} lie outside its data, where no backup would have them: {', '.join(names[:5])}"
+        f"{' …' if len(names) > 5 else ''}.",
+        "Take them back (MariaDB: no DATA DIRECTORY; PostgreSQL: ALTER … SET TABLESPACE pg_default), then back up.",
+    )
 
 
 def delete(found: Instance, records: Records, request: Request, note: Note) -> Value:

@@ -17,12 +17,22 @@ from lab.dbod.dockerhost.storage import BTRFS, Store
 SECONDS = 3600.0
 LISTED = r"find . -printf '%y %m %U %s %C@ %i %l %p\n' | LC_ALL=C sort | sha256sum"
 SUMS = "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 --no-run-if-empty sha256sum | sha256sum"
+LINKS = (
+    r"find . \( -path './pg_tblspc/*' -type l -o -name '*.isl' -o -type l -name '*.M[AY][DI]' \) -printf '%P\n' "
+    r"| LC_ALL=C tr -cd '[:print:]\n'"
+)
+"""PostgreSQL's tablespaces, and MariaDB's tables with a DATA DIRECTORY (InnoDB's link files; MyISAM's and Aria's)."""
 READ = (
     "find . -type f ! -size +8M -print0 | xargs -0 --no-run-if-empty -P 2 -n 200 cat > /dev/null && "
     "find . -type f -size +8M -print0 | xargs -0 --no-run-if-empty -P 4 -I {} sh -c "
     '\'dd "if=$0" bs=4M iflag=direct status=none || dd "if=$0" bs=4M status=none\' {} > /dev/null'
 )
 """Large files past the page cache, where the file system can: twice as quick, and it asks the disk."""
+
+
+def outside(folder: Path) -> list[str]:
+    """Names in a snapshot, as printable words, of files that say that rows lie elsewhere: no snapshot has those."""
+    return [line for line in _within(folder, LINKS).stdout.splitlines() if line]
 
 
 def seal(store: Store, folder: Path) -> str:

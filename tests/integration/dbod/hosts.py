@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.core import waits
+from lab.core import process, waits
 from lab.core.home import Home
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, Result
@@ -17,6 +17,11 @@ from lab.dbod.dockerhost.provider import DockerHost
 def named(name: str) -> str:
     """A host's name that no other worker (pytest -n) has."""
     return name + os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def root(*words: str | Path) -> None:
+    """A command as root, which must succeed."""
+    process.run(*process.as_root(*words))
 
 
 def say(_: str) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from lab.core import process
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, Result, State
 from lab.dbod.dockerhost import seals
@@ -118,7 +116,3 @@ ALL = (
     Asked(Operation.ADOPT, first=_forget),
     Asked(Operation.DESTROY, after=None),
 )
-
-
-def root(*words: str | Path) -> None:
-    process.run(*process.as_root(*words))

@@ -17,7 +17,7 @@ from lab.dbod.dockerhost import drill, engines, storage
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.dockerhost.records import moment
 
-from .hosts import do, opened, tabled
+from .hosts import do, opened, root, tabled
 from .hosts import now as pause
 
 pytestmark = pytest.mark.integration
@@ -58,10 +58,6 @@ def put(host: DockerHost, name: str, row: int) -> None:
 def rows(host: DockerHost, name: str) -> list[int]:
     with host.session(name) as session:
         return [int(row[0]) for row in session.execute("SELECT id FROM app.t ORDER BY id")]
-
-
-def root(*words: str | Path) -> None:
-    process.run(*process.as_root(*words))
 
 
 def flip(path: Path) -> None:
@@ -147,6 +143,28 @@ def test_a_drill_finds_what_no_checksum_tells(stored: DockerHost, name: str) -> 
     done = jobs.perform(stored, Request(Operation.DRILL, name))
     assert isinstance(done.error, BackupDamaged), done
     assert do(stored, Operation.BACKUPS, name).value[-1]["damaged"]
+
+
+AWAY = {
+    "mariadb": ("CREATE TABLE app.away (id INT) DATA DIRECTORY = '/srv/tmp/'", "app/away.isl",
+                "DROP TABLE app.away"),
+    "postgresql": ("CREATE TABLESPACE away LOCATION '/srv/tmp'", "pg_tblspc/", "DROP TABLESPACE away"),
+}  # fmt: skip
+"""What puts rows where no snapshot is taken, what tells of it, and what ends it."""
+
+
+def test_rows_outside_the_data_are_no_part_of_a_backup_and_that_is_said(stored: DockerHost, name: str) -> None:
+    put_away, told, back = AWAY[stored.instance(name).record.engine]
+    kept = do(stored, Operation.BACKUP, name).value["id"]
+    with stored.session(name) as session:
+        session.execute(put_away)
+    with pytest.raises(Refused, match=told):
+        jobs.perform(stored, Request(Operation.BACKUP, name))
+    assert [one["id"] for one in do(stored, Operation.BACKUPS, name).value] == [kept]
+    assert [path.name for path in stored.instance(name).backups.iterdir()] == [kept]
+    with stored.session(name) as session:
+        session.execute(back)
+    do(stored, Operation.BACKUP, name)
 
 
 def test_backups_go_when_they_are_told_to(stored: DockerHost, name: str) -> None:

@@ -17,7 +17,7 @@ from lab.core import process, waits
 from lab.core.errors import PortTaken, Refused
 from lab.dbod import jobs
 from lab.dbod.contract import TIME, Operation, Outcome, Request, State
-from lab.dbod.dockerhost import engines, storage
+from lab.dbod.dockerhost import backups, engines, storage
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.evaluation import faults, host_strikes
 from lab.dbod.evaluation.faults import Fault
@@ -26,7 +26,7 @@ from lab.dbod.providers.shared import Shared
 from lab.engines import sql
 from lab.engines.sql import ERRORS
 
-from .hosts import do, opened, say, tabled
+from .hosts import do, opened, root, say, tabled
 
 pytestmark = pytest.mark.integration
 
@@ -117,7 +117,11 @@ def test_a_backup_that_will_not_start_is_taken_back(host: DockerHost, name: str)
     backup = do(host, Operation.BACKUP, name).value["id"]
     found = host.instance(name)
     broken = "ibdata1" if "mariadb" in name else "global/pg_control"
-    process.run(*process.as_root("rm", found.backups / backup / broken))
+    if host.store.kind == storage.BTRFS:
+        root("btrfs", "property", "set", "-f", "-ts", found.backups / backup, "ro", "false")
+    root("rm", found.backups / backup / broken)
+    # without its seal this is not seen before the server meets it
+    backups.mark(found, host.records, replace(found.record.backup(backup), seal=""))
     failed = jobs.perform(host, Request(Operation.RESTORE, name, backup=backup))
     assert failed.outcome is Outcome.FAILED
     assert rows(host, name) == before

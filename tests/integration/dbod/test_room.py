@@ -19,8 +19,8 @@ from lab.dbod.evaluation import host_strikes
 from lab.engines import sql
 
 from . import operations
-from .hosts import do, named, opened, tabled
-from .operations import NAME, Asked, Life, root
+from .hosts import do, named, opened, root, tabled
+from .operations import NAME, Asked, Life
 
 pytestmark = pytest.mark.integration
 MIB = 1024 * 1024
