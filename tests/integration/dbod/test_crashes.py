@@ -2,7 +2,8 @@
 
 An effect is a command, a change of a container, a commit, a file that is put in place, or a statement of SQL that
 changes something: whatever leaves the process. A child does the operation and is killed right before its n-th effect.
-``LAB_CRASHES=all`` tries all of them (an hour), in parts; a run of the tests takes one in ``STEP``.
+``LAB_CRASHES=all`` tries all of them (an hour), in parts; a run of the tests takes one in ``STEP``, of each operation
+with one of the engines.
 """
 
 from __future__ import annotations
@@ -106,7 +107,10 @@ class _Counting:
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("one", operations.ALL, ids=lambda one: one.id)
 def test_a_kill_at_any_effect_loses_nothing(life: Life, one: Asked, part: int) -> None:
-    first = (part + operations.ALL.index(one)) % STEP + 1
+    number = operations.ALL.index(one)
+    if len(PARTS) == 1 and number % 2 != list(engines.ALL).index(life.engine):
+        pytest.skip("the other engine's turn")
+    first = (part + number) % STEP + 1
     for effect in range(first, MOST, STEP):
         life.number += 1
         life.begin()
