@@ -5,10 +5,11 @@ The instance itself is not touched, and need not run.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lab.core.errors import BackupDamaged, DatabaseFailed, GaveUp, TimedOut
+from lab.core.errors import BackupDamaged, DatabaseFailed, DiskFull, GaveUp, TimedOut
 from lab.core.waits import Note
 from lab.dbod.contract import Value
 from lab.dbod.dockerhost import backups, engines
@@ -20,24 +21,28 @@ from lab.engines.sql import Session
 PREFIX = ".drill-"
 """Before an instance's name: a folder, and a container, that no instance can have."""
 SECONDS = 600.0
+ROOM = 256 * 1024 * 1024
+"""Bytes: a server writes logs and temporary files of its own."""
 
 
 def drill(found: Instance, stage: Instance, records: Records, backup: Backup, note: Note) -> Value:
     """Try one backup on ``stage``; when it went well, and how many tables were read.
 
-    Raises: BackupDamaged (it is marked so), DockerUnusable.
+    Raises: BackupDamaged (it is marked so), DiskFull (nothing is said of it), DockerUnusable.
     """
     backups.whole(found, records, backup, note)
     stage.remove()  # of a run that was killed
     try:
         tables = _tried(found, stage, backup, note)
     except (*sql.ERRORS, DatabaseFailed, GaveUp, TimedOut) as error:
+        if shutil.disk_usage(found.store.path).free < ROOM:  # which says nothing of the backup
+            raise DiskFull(str(found.store.path)) from error
         why = f"a server over it did not do ({sql.said(error)[:300].rstrip('.')})"
         backups.mark(found, records, replace(backup, damaged=why))
         raise BackupDamaged(found.record.name, backup.id, why) from error
     finally:
         stage.remove()
-    tried = replace(backup, drilled=now())
+    tried = replace(backup, drilled=now(), damaged="")
     backups.mark(found, records, tried)
     note(f"backup {backup.id} started, and every table of it was read: {tables}")
     return {**tried.shown(), "tables": tables}
