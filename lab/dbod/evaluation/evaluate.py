@@ -26,7 +26,7 @@ from lab.dbod.contract import Operation, Outcome, Provider
 from lab.dbod.dockerhost import storage
 from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.evaluation import cloud_strikes, faults, host_strikes, scenarios, trial
-from lab.dbod.evaluation.scenarios import Scenario
+from lab.dbod.evaluation.scenario import Scenario
 from lab.dbod.evaluation.trial import Trial, Unmet
 from lab.dbod.providers import table
 from lab.dbod.providers.shared import Shared

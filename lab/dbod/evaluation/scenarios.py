@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from lab.core.errors import Missing
 from lab.dbod.contract import Operation as Op
 from lab.dbod.contract import State
+from lab.dbod.evaluation.scenario import REGISTERED, scenario
 from lab.dbod.evaluation.trial import Trial
 from lab.engines import sql
 
-NO_DATABASE = "not answered: no database ever ran"
-"""Of Lipp 2014 (https://zenodo.org/records/12443): after nine weeks no guest image had booted."""
 
-
-@dataclass(frozen=True)
-class Scenario:
-    """``in_2014`` is where the report stood; ``operation`` the one whose seconds count."""
-
-    id: str
-    title: str
-    operation: Op
-    in_2014: str
-    run: Callable[[Trial], None]
-
-
-ALL: list[Scenario] = []
-
-
-def _scenario(title: str, operation: Op, in_2014: str = NO_DATABASE) -> Callable[[Callable[[Trial], None]], None]:
-    def add(run: Callable[[Trial], None]) -> None:
-        name = run.__name__.strip("_").replace("_", "-")
-        ALL.append(Scenario(name, title, operation, in_2014, run))
-
-    return add
-
-
-@_scenario("Create an instance; its first query is answered", Op.CREATE)
+@scenario("Create an instance; its first query is answered", Op.CREATE)
 def _create(trial: Trial) -> None:
     made = trial.do(Op.CREATE)
     trial.empty()
@@ -49,7 +22,7 @@ def _create(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("The owner has full database administrator rights", Op.CREDENTIALS, "open: DBA rights by root-enable?")
+@scenario("The owner has full database administrator rights", Op.CREDENTIALS, "open: DBA rights by root-enable?")
 def _dba_rights(trial: Trial) -> None:
     trial.do(Op.CREDENTIALS)
     for words in ("CREATE USER dba_probe", "DROP USER dba_probe"):
@@ -67,7 +40,7 @@ def _dba_rights(trial: Trial) -> None:
     trial.expect(granted == "True" or "ALL PRIVILEGES ON *.*" in granted, "the account is the server's administrator")
 
 
-@_scenario("Many servers of mixed engines on one host, a port each", Op.CREATE,
+@scenario("Many servers of mixed engines on one host, a port each", Op.CREATE,
            "open: consolidation like DBOD's, perhaps by Docker")  # fmt: skip
 def _consolidation(trial: Trial) -> None:
     engine = "postgresql" if trial.engine == "mariadb" else "mariadb"
@@ -91,7 +64,7 @@ def _consolidation(trial: Trial) -> None:
             trial.do(Op.DESTROY, name)
 
 
-@_scenario("Ping and monitor tell its state and load", Op.MONITOR)
+@scenario("Ping and monitor tell its state and load", Op.MONITOR)
 def _monitor(trial: Trial) -> None:
     trial.expect(trial.do(Op.PING)["answers"] is True, "ping: it answers")
     seen = trial.do(Op.MONITOR)
@@ -100,14 +73,14 @@ def _monitor(trial: Trial) -> None:
     trial.evidence.append(f"it also tells {more}")
 
 
-@_scenario("A state checker connects to every instance and records its state", Op.CHECK,
+@scenario("A state checker connects to every instance and records its state", Op.CHECK,
            "seen as Trove's conductor and guest agent heartbeats: the other way round")  # fmt: skip
 def _state_checker(trial: Trial) -> None:
     states = {one["name"]: one["state"] for one in trial.do(Op.CHECK)}
     trial.expect(states.get(trial.name) == State.RUNNING, f"the checker saw {states.get(trial.name)}")
 
 
-@_scenario("Stop and start; the data are there, and the checker saw it", Op.START)
+@scenario("Stop and start; the data are there, and the checker saw it", Op.START)
 def _stop_start(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -119,7 +92,7 @@ def _stop_start(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Change the server's real configuration", Op.CONFIG_PUT)
+@scenario("Change the server's real configuration", Op.CONFIG_PUT)
 def _configuration(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -129,7 +102,7 @@ def _configuration(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Invalid settings are refused and nothing changes", Op.CONFIG_PUT)
+@scenario("Invalid settings are refused and nothing changes", Op.CONFIG_PUT)
 def _configuration_refused(trial: Trial) -> None:
     before = _setting(trial)
     for settings in ({"max_connections": "many"}, {"no_such_setting": "1"}):
@@ -137,7 +110,7 @@ def _configuration_refused(trial: Trial) -> None:
     trial.expect(_setting(trial) == before, f"max_connections is still {before}")
 
 
-@_scenario("Back up, and list the backups", Op.BACKUP, "open: snapshots through Cinder?")
+@scenario("Back up, and list the backups", Op.BACKUP, "open: snapshots through Cinder?")
 def _backup(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -149,7 +122,7 @@ def _backup(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Try a backup without touching the instance", Op.DRILL)
+@scenario("Try a backup without touching the instance", Op.DRILL)
 def _drill(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -160,7 +133,7 @@ def _drill(trial: Trial) -> None:
     trial.reads(1, 2)
 
 
-@_scenario("Delete a backup", Op.BACKUP_DELETE)
+@scenario("Delete a backup", Op.BACKUP_DELETE)
 def _backup_delete(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -170,7 +143,7 @@ def _backup_delete(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Restore a backup", Op.RESTORE)
+@scenario("Restore a backup", Op.RESTORE)
 def _restore(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -181,7 +154,7 @@ def _restore(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Restore to a point in time after a backup", Op.RESTORE)
+@scenario("Restore to a point in time after a backup", Op.RESTORE)
 def _point_in_time(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -194,7 +167,7 @@ def _point_in_time(trial: Trial) -> None:
     trial.reads(1, 2)
 
 
-@_scenario("A time before the backup is refused and nothing changes", Op.RESTORE)
+@scenario("A time before the backup is refused and nothing changes", Op.RESTORE)
 def _restore_refused(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -205,7 +178,7 @@ def _restore_refused(trial: Trial) -> None:
     trial.reads(1, 2)
 
 
-@_scenario("Clone an instance from a backup", Op.CLONE)
+@scenario("Clone an instance from a backup", Op.CLONE)
 def _clone(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -220,7 +193,7 @@ def _clone(trial: Trial) -> None:
         trial.do(Op.DESTROY, trial.other)
 
 
-@_scenario("Upgrade to another version that is offered", Op.UPGRADE)
+@scenario("Upgrade to another version that is offered", Op.UPGRADE)
 def _upgrade(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -230,7 +203,7 @@ def _upgrade(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Give an instance more memory", Op.RESIZE)
+@scenario("Give an instance more memory", Op.RESIZE)
 def _resize(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -240,13 +213,13 @@ def _resize(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("Read the server's logs", Op.LOGS)
+@scenario("Read the server's logs", Op.LOGS)
 def _logs(trial: Trial) -> None:
     lines = trial.do(Op.LOGS)
     trial.expect(bool(lines), f"{len(lines)} lines, the last: {lines[-1][:120] if lines else ''}")
 
 
-@_scenario(
+@scenario(
     "Automatic backups at an interval", Op.AUTOMATIC_BACKUPS, "seen as Trove's scheduler, which was never built"
 )
 def _automatic_backups(trial: Trial) -> None:
@@ -271,7 +244,7 @@ def _automatic_backups(trial: Trial) -> None:
     trial.reads(1)
 
 
-@_scenario("A replica, and swapping it with its master", Op.PROMOTE)
+@scenario("A replica, and swapping it with its master", Op.PROMOTE)
 def _replica(trial: Trial) -> None:
     trial.empty()
     trial.write(1)
@@ -287,7 +260,7 @@ def _replica(trial: Trial) -> None:
         trial.do(Op.DESTROY, trial.other)
 
 
-@_scenario("Maintenance keeps users' operations away", Op.MAINTENANCE)
+@scenario("Maintenance keeps users' operations away", Op.MAINTENANCE)
 def _maintenance(trial: Trial) -> None:
     trial.do(Op.MAINTENANCE, on=True)
     trial.expect(trial.do(Op.MONITOR)["state"] == State.MAINTENANCE, "monitor: MAINTENANCE")
@@ -296,7 +269,7 @@ def _maintenance(trial: Trial) -> None:
     trial.expect(trial.do(Op.MONITOR)["state"] == State.RUNNING, "monitor: RUNNING again")
 
 
-@_scenario("Destroy; the name is free again", Op.DESTROY)
+@scenario("Destroy; the name is free again", Op.DESTROY)
 def _destroy(trial: Trial) -> None:
     trial.do(Op.DESTROY)
     names = [one["name"] for one in trial.do(Op.LIST)]
@@ -307,3 +280,7 @@ def _destroy(trial: Trial) -> None:
 
 def _setting(trial: Trial) -> object:
     return trial.sql("SELECT @@max_connections" if trial.engine == "mariadb" else "SHOW max_connections")[0][0]
+
+
+ALL = tuple(REGISTERED)
+"""Every requirement."""
