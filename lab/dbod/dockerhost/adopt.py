@@ -11,7 +11,7 @@ from lab.core.errors import Refused
 from lab.core.waits import Note
 from lab.dbod.contract import Request, Value
 from lab.dbod.dockerhost import engines
-from lab.dbod.dockerhost.creation import DISK, Host
+from lab.dbod.dockerhost.creation import Host, room
 from lab.dbod.dockerhost.records import Record, now
 
 MARKS = {"mariadb": "ibdata1", "postgresql": "PG_VERSION"}
@@ -46,7 +46,7 @@ def adopt(host: Host, port: int, request: Request, note: Note) -> Value:
         created=now(),
         log=log,
         ends=(now(),) * (log - 1),
-        disk=request.disk or DISK,
+        disk=room(host.store, request, note),
         done=request.id,
     )
     # its record comes last: half a one would be somebody's leave to make another of that name in its place

@@ -42,6 +42,14 @@ class Host(Protocol):
         """A record with its state, for programs."""
 
 
+def room(store: Store, request: Request, note: Note) -> int:
+    """GiB for the data of a new instance, and for its log; 0 where the store has no limits."""
+    if store.limits:
+        return request.disk or DISK
+    note("the store's file system holds no limit of the disk")
+    return 0
+
+
 class Creation:
     """Of one host."""
 
@@ -66,15 +74,12 @@ class Creation:
             owner=request.owner,
             category=request.category,
             created=now(),
-            disk=request.disk or DISK,
+            disk=room(self._host.store, request, note),
         )
         with self._removed_on_failure(record) as made:
+            record = made.record
             made.make_folders()
             self._host.store.create(made.data, engines.UID)
-            if not made.limit():
-                made.record = replace(made.record, disk=0)
-                note("the store's file system holds no limit of the disk")
-            record = made.record
             made.configure({})
             self._host.servers.create(record.name, made.server())
             note(f"starting {record.engine} {record.version} on port {record.port}")

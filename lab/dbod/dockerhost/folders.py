@@ -59,12 +59,13 @@ class Folder:
         """Let the server write into log ``number``, made if it is not there."""
         if not self.log(number).exists():
             self.store.create(self.log(number), UID)
+            self.store.limit(self.log(number), self.record.disk)
         self._link("log", number)
 
-    def limit(self) -> bool:
-        """Let data and the present log have the record's room each; whether that is held here."""
-        volumes = (self.data, self.log(self.record.log))
-        return all(self.store.limit(one, self.record.disk) for one in volumes if one.exists())
+    def limit(self) -> None:
+        """Let data and the present log have the record's room each, where the store has limits."""
+        for volume in (self.data, self.log(self.record.log)):
+            self.store.limit(volume, self.record.disk)
 
     def used(self, known: Mapping[Path, int]) -> dict[str, int]:
         """Bytes of its data and of all its logs, of what ``store.used`` tells."""

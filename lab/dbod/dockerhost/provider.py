@@ -231,9 +231,10 @@ class DockerHost:
     def _resize(self, request: Request, note: Note) -> Value:
         found = self._open(request)
         if request.disk:
-            found.record = replace(found.record, disk=request.disk)
-            if not found.limit():
+            if not self.store.limits:
                 raise Missing(self.name, "a limit of the disk", "its store's file system holds none")
+            found.record = replace(found.record, disk=request.disk)
+            found.limit()
             note("the limit holds at once, of the data and of the log")
             return self.shown(self.records.put(found.record))
         record = replace(found.record, memory=request.memory)

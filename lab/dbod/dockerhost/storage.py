@@ -58,19 +58,23 @@ class Store:
         else:
             _root("cp", "-a", f"--reflink={'always' if self.kind == REFLINK else 'never'}", volume, target)
 
-    def limit(self, volume: Path, room: int) -> bool:
-        """Let a volume hold ``room`` GiB at most (0: any); whether that is held here."""
-        if self.kind != BTRFS:
-            return not room
+    @property
+    def limits(self) -> bool:
+        """Whether the room of a volume can be limited."""
+        return self.kind == BTRFS
+
+    def limit(self, volume: Path, room: int) -> None:
+        """Let a volume hold ``room`` GiB at most (0: any); nothing where the store has no limits."""
+        if not self.limits:
+            return
         wanted = ("btrfs", "qgroup", "limit", f"{room}G" if room else "none", volume)
         if not _root(*wanted, check=False).ok:  # a store of before version 3
             _root("btrfs", "quota", "enable", self.path)
             _root(*wanted)
-        return True
 
     def used(self) -> dict[Path, int]:
         """Bytes that each volume refers to, snapshots too; nothing where the file system does not count them."""
-        if self.kind != BTRFS:
+        if not self.limits:
             return {}
         shown = _root("btrfs", "qgroup", "show", "--raw", self.path, check=False).stdout.splitlines()
         rows = [line.split() for line in shown if line.startswith("0/")]

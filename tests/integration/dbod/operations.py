@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.core.errors import NoSuch
 from lab.dbod import jobs
 from lab.dbod.contract import Operation, Request, Result, State
 from lab.dbod.dockerhost import seals
@@ -58,6 +59,16 @@ class Life:
         """The operation; asked twice it is the same request. Raises: LabErrors that are refusals."""
         given = {key: value(self) if callable(value) else value for key, value in one.given.items()}
         return jobs.perform(self.host, Request(one.operation, one.name, id=f"job-{self.number}", **given))
+
+    def repeat(self, one: Asked) -> bool:
+        """The same request again does what it was to do; False where that is to be gone, and it is."""
+        try:
+            again = self.ask(one)
+        except NoSuch:
+            assert one.operation is Operation.DESTROY
+            return False
+        assert again.error is None, again.error
+        return True
 
     def check(self) -> None:
         """What holds whatever happened: it can be started, records and backups are whole, nothing is left over."""
