@@ -8,22 +8,12 @@ from pathlib import Path
 from lab.core import state
 from lab.core.home import Home
 from lab.core.waits import Note
-from lab.dbod.contract import Handler, Operation, Request, Value
+from lab.dbod.contract import READS, Handler, Operation, Request, Value
 
 TROVE = "serve"
 """The lock's folder in a lab's home, for Trove: the home's own lock is that of up and its like."""
-READS = frozenset(
-    {
-        Operation.LIST,
-        Operation.PING,
-        Operation.MONITOR,
-        Operation.CHECK,
-        Operation.CONFIG_GET,
-        Operation.BACKUPS,
-        Operation.CREDENTIALS,
-    }
-)
-"""What changes nothing on any provider; Trove's logs are not among them, as publishing one may restart its server."""
+UNLOCKED = READS - {Operation.LOGS}
+"""What changes nothing on any provider: to publish a log, as Trove must, may restart the server."""
 
 
 def alone(body: Handler, folder: Path, name: str) -> Handler:
@@ -39,4 +29,4 @@ def alone(body: Handler, folder: Path, name: str) -> Handler:
 def guarded(handlers: Mapping[Operation, Handler], home: Home, folder: str) -> dict[Operation, Handler]:
     """``handlers``, alone where they change something; ``folder`` is the lock's in the home."""
     path = home.path / folder
-    return {one: body if one in READS else alone(body, path, home.name) for one, body in handlers.items()}
+    return {one: body if one in UNLOCKED else alone(body, path, home.name) for one, body in handlers.items()}

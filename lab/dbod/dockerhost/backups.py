@@ -119,8 +119,9 @@ def _remove(found: Instance, records: Records, gone: Sequence[Backup], note: Not
     try:
         for one in gone:
             found.store.remove(found.backups / one.id)
-        for number in range(1, min((one.log for one in left), default=record.log)) if gone else ():
-            found.store.remove(found.log(number))
+        for number in range(1, min((one.log for one in left), default=record.log)):
+            if found.log(number).exists():
+                found.store.remove(found.log(number))
         if found.answers():
             _forget_log(found)
     except (LabError, *sql.ERRORS) as error:

@@ -32,11 +32,12 @@ class Drills:
 
     def due(self, one: Schedule, now: Now) -> bool:
         """Whether one is to be made now: the schedule's time has come, or the last one failed a day ago."""
-        if not one.drill or one.instance in self._queue.busy():
+        if not one.drill:
             return False
-        failed = self._failed(one)
-        again = bool(failed) and now.wall - datetime.fromisoformat(failed["ended"]) >= AGAIN
-        return again or one.tried(now.wall)
+        due = one.tried(now.wall)
+        if not due and (failed := self._failed(one)):
+            due = now.wall - datetime.fromisoformat(failed["ended"]) >= AGAIN
+        return due and one.instance not in self._queue.busy()
 
     def ask(self, one: Schedule, now: Now) -> QueuedJob:
         """Accept a drill; it and the mark that it was asked for are one commit."""
