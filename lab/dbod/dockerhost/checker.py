@@ -21,15 +21,15 @@ def together(ask: Callable[[Record], Row], records: Sequence[Record]) -> list[Ro
 
 
 def check(
-    records: Sequence[Record], state: Callable[[Record], State], full: Callable[[], Mapping[str, float]]
+    records: Sequence[Record], state: Callable[[Record], State], room: Callable[[], Mapping[str, Row]]
 ) -> list[Row]:
-    """One row an instance: its name, its state, the seconds that asking took, and what share of its room is used."""
-    used = full()
+    """One row an instance: its name, its state, the seconds that asking took, and what ``room`` tells of it."""
+    used = room()
 
     def checked(record: Record) -> Row:
         began = monotonic()
         seen = state(record)
-        seconds, room = round(monotonic() - began, 4), round(used.get(record.name, 0.0), 3)
-        return {"name": record.name, "state": str(seen), "seconds": seconds, "full": room}
+        seconds = round(monotonic() - began, 4)
+        return {"name": record.name, "state": str(seen), "seconds": seconds, **used.get(record.name, {})}
 
     return together(checked, records)

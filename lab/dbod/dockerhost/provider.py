@@ -62,7 +62,7 @@ class DockerHost:
             Operation.STOP: self._alone(self._stop),
             Operation.PING: lambda request, _note: {"answers": self.instance(request.instance).answers()},
             Operation.MONITOR: self._monitor,
-            Operation.CHECK: lambda _request, _note: checker.check(self.records.all(), self.state, self._full),
+            Operation.CHECK: lambda _request, _note: checker.check(self.records.all(), self.state, self._room),
             Operation.CONFIG_GET: lambda request, _note: dict(self.records.get(request.instance).settings),
             Operation.CONFIG_PUT: self._alone(self._config_put),
             Operation.BACKUP: self._alone(self._backup),
@@ -97,10 +97,10 @@ class DockerHost:
             return State.RUNNING
         return State.UNKNOWN if self.servers.running(record.name) else State.STOPPED
 
-    def _full(self) -> dict[str, float]:
-        """By instance, what share of its room its data or its log take."""
-        known = self.store.used()
-        return {one.name: self.of(one).full(known) for one in self.records.all()}
+    def _room(self) -> dict[str, dict[str, Any]]:
+        """By instance, what its data and logs take, and what share of their room that is (``full``)."""
+        known, found = self.store.used(), [self.of(one) for one in self.records.all()]
+        return {one.record.name: {**one.used(known), "full": round(one.full(known), 3)} for one in found}
 
     def remove_all(self) -> None:
         """Every instance, the store, and the containers: nothing stays but the home's folder."""

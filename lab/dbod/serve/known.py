@@ -13,6 +13,8 @@ from lab.dbod.contract import Operation, Request, Value
 from lab.dbod.dockerhost.records import now
 
 Facts = dict[str, Any]
+SEEN = ("state", "bytes", "log_bytes")
+"""What a look tells anew."""
 
 
 class Known:
@@ -59,12 +61,13 @@ class Known:
             self._facts = found
 
     def saw(self, rows: Iterable[Mapping[str, Any]], at: datetime, began: float) -> None:
-        """Take over the states of a look that ``began`` then."""
+        """Take over the states, and sizes where they are told, of a look that ``began`` then."""
         with self._guard:
             newer = self._since(began)
             for row in rows:
                 if row["name"] in self._facts and row["name"] not in newer:
-                    self._facts[row["name"]].update(state=row["state"], seen=at.isoformat())
+                    told = {key: row[key] for key in SEEN if key in row}
+                    self._facts[row["name"]].update(told, seen=at.isoformat())
 
     def _since(self, began: float) -> set[str]:
         return {name for name, at in self._learned.items() if at >= began}
