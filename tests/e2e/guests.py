@@ -49,7 +49,7 @@ class Guest(contextlib.ExitStack):
             image_id=self.cloud.image.find_image(self.image, ignore_missing=False).id,
             flavor_id=compute.find_flavor(smoke_server.FLAVOR, ignore_missing=False).id,
             networks=[{"port": self.port}],
-            user_data=base64.b64encode(f"http://{self.address}/".encode()).decode(),
+            user_data=base64.b64encode(b"http://169.254.169.254/").decode(),  # the URL it calls, and reports
         )
         self.server = str(server.id)
         undo.callback(compute.wait_for_delete, server, interval=1, wait=SECONDS)
