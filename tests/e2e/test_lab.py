@@ -231,6 +231,27 @@ def test_dbod_is_tried_on_this_trove(lab: Lab, tmp_path: Path) -> None:
     assert {i["name"] for i in lab.ask("status")["instances"]} == {f"{NAME}-mariadb", f"{NAME}-postgresql"}
 
 
+WRITERS = """
+export XDG_CACHE_HOME=$(mktemp -d)
+trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
+ask='import stevedore._cache; print(stevedore._cache.get_group_all("oslo.messaging.drivers") != [])'
+for turn in 1 2 3 4; do
+    rm -rf "$XDG_CACHE_HOME"/*
+    for writer in 1 2 3 4 5 6; do python3 -c "$ask" > /dev/null & done
+    wait
+    python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["groups"]))' "$XDG_CACHE_HOME"/*/*
+done
+"""
+"""Services' workers start together, and each writes the same cache; what is read later decides what they find."""
+
+
+def test_the_cache_of_entry_points_stays_whole_when_many_write_it_at_once(lab: Lab) -> None:
+    machine = Remote(labs.machine_of(Home(NAME)).address())
+    groups = machine.run("bash", "-euc", WRITERS, timeout=120).stdout.split()
+    assert len(groups) == 4
+    assert len(set(groups)) == 1, "one of them lost groups"
+
+
 def test_halt_and_up_bring_the_databases_back(lab: Lab) -> None:
     lab.inv("halt", f"--name={NAME}")
     assert lab.ask("status")["machine"] == "halted"
