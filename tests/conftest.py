@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from collections.abc import Callable
@@ -21,6 +22,12 @@ CACHE = 32.0
 OTHERS = 3 * 1024 * 1024
 """Bytes that another program takes at each level: no cost of a database."""
 MACHINES = ("vm", "vm-lean", "vm-clone")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: a collection of garbage need not walk through all of it again (0.1 s each time)."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)

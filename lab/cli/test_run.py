@@ -57,7 +57,7 @@ def run(*, everything: bool, unit: bool, tier: str, only: str, coverage: bool, n
     else:
         words += ["-m", USUAL if everything else f"not e2e and {USUAL}"]
     if offline:
-        words.append("--numprocesses=auto")
+        words += ["--numprocesses=auto", "--dist=worksteal"]
     if coverage:
         words += ["--cov", "--cov-report=term"]
     process.replace(*words)

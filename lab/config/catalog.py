@@ -180,6 +180,7 @@ def _consistent(catalog: Catalog) -> None:
                 raise schema.SchemaError(f"{name!r} = {value!r} is no section.option with a plain value")
 
 
+@functools.cache
 def plain(words: str) -> str:
     """``ubuntu14.04``, ``Ubuntu 14.04`` and ``ubuntu-1404`` are one."""
     return re.sub(r"[^a-z0-9]", "", words.lower())

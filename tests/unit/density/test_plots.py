@@ -18,6 +18,7 @@ from lab.density.analysis import summary
 from lab.density.analysis.account import Account
 from lab.density.analysis.stats import Estimate
 from lab.density.analysis.summary import Arm, Ratio
+from lab.report import density
 from lab.report.density_plots import DensityPlots
 from lab.report.density_style import PARTS, RESIDUAL, STYLES, direct_labels
 
@@ -133,7 +134,7 @@ def test_a_lost_window_is_no_latency_and_all_arms_have_one_objective(
     none = {"n": 10, "phase": "ramp", "missed": "1 without data: x", "objective_ms": 15.0}
     arms[0].loads += [lost, none]
     plots = Kept(tmp_path)
-    plots.all("mariadb", told, [])
+    plots._latency("mariadb", arms)
     with (tmp_path / "latency-mariadb.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {r["verdict"] for r in rows if r["databases"] in ("9", "10")} == {"lost, or no data"}
@@ -143,12 +144,10 @@ def test_a_lost_window_is_no_latency_and_all_arms_have_one_objective(
     assert {line.get_ydata()[0] for axes in plots.figures["latency"].axes for line in axes.lines} == {20.0}  # type: ignore[index]
 
 
-def test_a_host_with_one_to_spare_is_in_the_table(density_run: Callable[[int], Any]) -> None:
-    from lab.report import density
-
-    folder = density_run(2).folder
-    density.report(folder)
-    with (folder / "plots" / "hosts-mariadb.csv").open() as file:
+def test_a_host_with_one_to_spare_is_in_the_table(density_run: Callable[[int], Any], tmp_path: Path) -> None:
+    told = summary.summarise(raw_rows.read(density_run(2).folder))
+    Kept(tmp_path).hosts("mariadb", density._hosts("mariadb", told))
+    with (tmp_path / "hosts-mariadb.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows
     for row in rows:

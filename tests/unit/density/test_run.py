@@ -18,7 +18,7 @@ from lab.core.errors import BadFile, BadValue, DiskFull, GaveUp, LabBusy, LabErr
 from lab.core.progress import Events
 from lab.density import bake
 from lab.density.arms.base import Ground
-from lab.density.host import journal, mergeable, procfs
+from lab.density.host import journal, mergeable, procfs, surroundings
 from lab.density.host.clock import Clock, OutOfTime
 from lab.density.measure import bench, ladder, manifest, profile
 from lab.density.measure.profile import FULL, QUICK, Spec
@@ -105,7 +105,8 @@ def run_all(folder: Path, clock: Clock, known: list[raw_rows.Row] | None = None)
     wanted = dataclasses.replace(wanted, profile=dataclasses.replace(QUICK, blocks=1, knee_blocks=0, noise_blocks=0))
     ground = Ground(NoDocker(), journal.Journal("t", folder), None, 60, clock)  # type: ignore[arg-type]
     work = Bench(wanted, ground, raw_rows.Rows(folder), lambda _: None)
-    bench._all(work, {"mariadb": mock.Mock()}, raw_rows.of(known or [], "trial"))
+    with mock.patch.object(surroundings, "LOOK_SECONDS", 0.01):
+        bench._all(work, {"mariadb": mock.Mock()}, raw_rows.of(known or [], "trial"))
     return raw_rows.read(folder)
 
 
