@@ -17,8 +17,7 @@ from lab.core import process, waits
 from lab.core.errors import Interrupted, LabError
 from lab.core.progress import Progress
 from lab.core.state import State
-
-Note = Callable[[str], None]
+from lab.core.waits import Note
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.build import elf, initrd
+from lab.build import elf, initrd, qemu
 from lab.core import process
 from lab.core.errors import LabError, TimedOut
 from lab.core.home import KERNELS, cache
@@ -27,28 +28,33 @@ class Proof:
     why: str
 
 
-def prove(seconds: float = BOOT_SECONDS) -> Proof:
-    """Boot a kernel of this host's under KVM, with a program of 150 bytes as all its user space."""
+def prove(seconds: float = BOOT_SECONDS, kernel: Path | None = None) -> Proof:
+    """Boot ``kernel``, or one of this host's, under KVM, with a program of 150 bytes as all its user space."""
     if not DEVICE.exists():
         return Proof(False, "there is no /dev/kvm")
-    if not process.have("qemu-system-x86_64"):
+    if not process.have(qemu.PROGRAM):
         return Proof(None, "/dev/kvm is there, but not yet QEMU to try it")
     with tempfile.TemporaryDirectory(prefix="trove-lab-kvm-") as name:
-        kernel = _readable_kernel(Path(name))
+        kernel = kernel or _readable_kernel(Path(name))
         if kernel is None:
             return Proof(None, "/dev/kvm is there, but not yet a kernel to boot with it")
         initrd = Path(name) / "initrd"
         initrd.write_bytes(initramfs())
-        return boot(kernel, initrd, "kvm", seconds)
+        return boot(kernel, initrd, qemu.KVM, seconds)
+
+
+@functools.cache
+def usable(kernel: Path | None = None) -> Proof:
+    """The same for programs of this user's, which start QEMU themselves; tried once in a process."""
+    if DEVICE.exists() and not os.access(DEVICE, os.R_OK | os.W_OK):
+        return Proof(False, f"this user may not open {DEVICE}")
+    return prove(kernel=kernel)
 
 
 def boot(kernel: Path, initrd: Path, accelerator: str, seconds: float) -> Proof:
     """Boot ``kernel`` with ``initrd`` and look for its words on the serial console."""
-    words: list[process.Argument] = ["qemu-system-x86_64", "-accel", accelerator, "-m", "256"]
-    words += ["-cpu", "host" if accelerator == "kvm" else "max", "-nodefaults", "-display", "none"]
-    words += ["-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", initrd]
-    words += ["-append", "console=ttyS0 panic=-1 quiet"]
-    if accelerator == "kvm" and not os.access(DEVICE, os.R_OK | os.W_OK):
+    words = [*qemu.machine(accelerator, memory=256), *qemu.kernel(kernel, initrd, "quiet"), "-serial", "stdio"]
+    if accelerator == qemu.KVM and not os.access(DEVICE, os.R_OK | os.W_OK):
         words = process.as_root(*words)  # Docker and libvirt will use it as root, too
     try:
         ended = process.run(*words, check=False, timeout=seconds)

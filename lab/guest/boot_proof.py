@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import re
 import socket
 import tempfile
@@ -13,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.build import qemu
 from lab.core import process, waits
 from lab.core.home import cache
 from lab.core.job import Job
@@ -63,8 +62,8 @@ def booted(image: Path, log: Path, *, memory: int, extra: list[process.Argument]
     """QEMU with ``image`` (left unchanged), its serial console in ``log``; ended at the end, whatever happens."""
     log.write_text("")
     words: list[process.Argument] = [
-        *("qemu-system-x86_64", *accelerator(), "-m", str(memory), "-smp", "1"),
-        *("-display", "none", "-monitor", "none", "-serial", f"file:{log}", "-no-reboot"),
+        *qemu.machine(qemu.KVM if kvm.usable().works else qemu.TCG, memory=memory),
+        *("-monitor", "none", "-serial", f"file:{log}"),
         *("-drive", f"file={image},if=virtio,format=qcow2,snapshot=on"),
         *("-device", f"virtio-net-pci,netdev=n0,mac={MAC}", "-device", "virtio-rng-pci"),
         *extra,
@@ -75,20 +74,6 @@ def booted(image: Path, log: Path, *, memory: int, extra: list[process.Argument]
         yield Boot(child, log)
     finally:
         process.stop(child)
-
-
-def accelerator() -> list[process.Argument]:
-    """QEMU's words for the processor: KVM where a guest was seen to boot on it, else emulation."""
-    if _kvm_boots():
-        return ["-accel", "kvm", "-cpu", "host"]
-    # cmpxchg16b corrupts the flags under QEMU 7.2's emulation, and a kernel that finds it uses it
-    return ["-accel", "tcg,tb-size=256", "-cpu", "qemu64,-cx16"]
-
-
-@functools.cache
-def _kvm_boots() -> bool:
-    """Whether this user was seen to boot a kernel with KVM; tried once in a process."""
-    return os.access(kvm.DEVICE, os.R_OK | os.W_OK) and bool(kvm.prove().works)
 
 
 def trove_guest(image: Path, job: Job) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lab.build.qemu import PROGRAM
 from lab.core import raw_rows, run_manifest
 from lab.core.errors import BadFile
 from lab.core.state import write_atomically
@@ -21,7 +22,6 @@ from lab.density.analysis.summary import Arm, Summary
 from lab.density.measure import bench, fleet, profile
 from lab.density.planning import plan
 from lab.density.planning.plan import Kind, Planned
-from lab.density.vm.qemu import PROGRAM
 from lab.report.density_plots import DensityPlots
 
 GIB = 1024**3

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from lab.dbod.contract import Operation, Request
-from lab.dbod.database import Database, Row
+from lab.dbod.database import Database
 from lab.dbod.schedules import Schedule
+from lab.dbod.serve import failures
 from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.clock import Now
+from lab.dbod.serve.failures import Failures
 from lab.dbod.serve.queue import Queue, QueuedJob
 
 AGAIN = timedelta(days=1)
-FAILED = """
-SELECT COUNT(*) AS tries, MIN(ended) AS since, MAX(ended) AS ended, MAX(id) AS job FROM jobs
-WHERE instance = :name AND operation = 'drill' AND state = 'FINISHED_FAIL' AND id > COALESCE((
-    SELECT MAX(id) FROM jobs WHERE instance = :name AND operation IN ('drill', 'automatic-backups', 'destroy')
-        AND state IN ('FINISHED_OK', 'FINISHED_WARNING')
-), 0)
-"""
-"""Drills of an instance that failed since one went well, by whoever asked, or since its schedule was set."""
 
 
 class Drills:
@@ -36,7 +30,7 @@ class Drills:
             return False
         due = one.tried(now.wall)
         if not due and (failed := self._failed(one)):
-            due = now.wall - datetime.fromisoformat(failed["ended"]) >= AGAIN
+            due = now.wall - failed.ended >= AGAIN
         return due and one.instance not in self._queue.busy()
 
     def ask(self, one: Schedule, now: Now) -> QueuedJob:
@@ -53,12 +47,8 @@ class Drills:
         failed = self._failed(one)
         if not failed:
             return None
-        since, ended = (datetime.fromisoformat(failed[key]) for key in ("since", "ended"))
-        error = str(self._queue.get(failed["job"]).why)
-        return Alarm(
-            f"A backup of {one.instance} was tried and is of no use", since, failed["tries"], error, ended + AGAIN
-        )
+        error, what = str(self._queue.get(failed.job).why), f"A backup of {one.instance} was tried and is of no use"
+        return Alarm(what, failed.since, failed.tries, error, failed.ended + AGAIN)
 
-    def _failed(self, one: Schedule) -> Row:
-        (row,) = self._database.rows(FAILED, name=one.instance)
-        return row if row["tries"] else {}
+    def _failed(self, one: Schedule) -> Failures | None:
+        return failures.find(self._database, one.instance, Operation.DRILL)

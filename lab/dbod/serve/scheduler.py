@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lab.dbod.contract import Operation, Request
 from lab.dbod.database import Database, Row
 from lab.dbod.schedules import Schedule, Schedules
-from lab.dbod.serve import backoff
+from lab.dbod.serve import backoff, failures
 from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.clock import Now
 from lab.dbod.serve.drills import Drills
+from lab.dbod.serve.failures import Failures
 from lab.dbod.serve.queue import Queue, QueuedJob
 
 ASKER = "schedule"
 LATE = timedelta(minutes=10)
 """A backup that is later than this was missed: the server looks every few seconds."""
-FAILED = """
-SELECT COUNT(*) AS tries, MIN(ended) AS since, MAX(ended) AS ended, MAX(id) AS job,
-    EXISTS (SELECT 1 FROM holds JOIN jobs AS more ON more.id = holds.job
-        WHERE holds.name = :name AND more.instance = :name AND more.operation = 'backup') AS asked
-FROM jobs WHERE instance = :name AND asker = :asker AND operation = 'backup' AND state = 'FINISHED_FAIL'
-    AND id > COALESCE((
-        SELECT id FROM jobs WHERE instance = :name AND operation IN ('backup', 'automatic-backups', 'destroy')
-            AND state IN ('FINISHED_OK', 'FINISHED_WARNING') ORDER BY id DESC LIMIT 1
-    ), 0)
+UNDER_WAY = """
+SELECT 1 FROM holds JOIN jobs ON jobs.id = holds.job
+WHERE holds.name = :name AND jobs.instance = :name AND jobs.operation = 'backup'
 """
-"""Scheduled backups of an instance that failed since one worked, by whoever asked, or since its schedule was set."""
-
-
-@dataclass(frozen=True)
-class Failing:
-    """Scheduled backups that failed one after another; ``job`` is the last of them, ``asked``: one is under way."""
-
-    tries: int
-    since: datetime
-    ended: datetime
-    job: int
-    asked: bool
 
 
 class Scheduler:
@@ -64,7 +46,7 @@ class Scheduler:
                 made.append(self._run(one, now))
                 continue
             failing = self._failing(one.instance)
-            if failing and not failing.asked and now.steady >= self._retried(one.instance, failing, now):
+            if failing and now.steady >= self._retried(one.instance, failing, now) and not self._asked(one.instance):
                 made.append(self._again(one, failing))
             elif self._drills.due(one, now):
                 made.append(self._drills.ask(one, now))
@@ -80,10 +62,10 @@ class Scheduler:
         for one in self.schedules.all():
             if failing := self._failing(one.instance):
                 steady = min(self._retried(one.instance, failing, now), self._planned(one, now))
-                following = now.wall if failing.asked else now.wall + timedelta(seconds=steady - now.steady)
+                ahead = timedelta(seconds=0 if self._asked(one.instance) else steady - now.steady)
                 error = str(self._queue.get(failing.job).why)
                 what = f"The automatic backup of {one.instance} fails"
-                made.append(Alarm(what, failing.since, failing.tries, error, following))
+                made.append(Alarm(what, failing.since, failing.tries, error, now.wall + ahead))
             if drill := self._drills.alarm(one):
                 made.append(drill)
         return made
@@ -122,14 +104,13 @@ class Scheduler:
         del self._due[one.instance]
         return job
 
-    def _failing(self, instance: str) -> Failing | None:
-        (row,) = self._database.rows(FAILED, name=instance, asker=ASKER)
-        if not row["tries"]:
-            return None
-        since, ended = (datetime.fromisoformat(row[key]) for key in ("since", "ended"))
-        return Failing(row["tries"], since, ended, row["job"], bool(row["asked"]))
+    def _failing(self, instance: str) -> Failures | None:
+        return failures.find(self._database, instance, Operation.BACKUP, ASKER)
 
-    def _retried(self, instance: str, failing: Failing, now: Now) -> float:
+    def _asked(self, instance: str) -> bool:
+        return bool(self._database.rows(UNDER_WAY, name=instance))
+
+    def _retried(self, instance: str, failing: Failures, now: Now) -> float:
         """When it is tried again, on the steady clock; the wall's may have been set, and is heard within limits."""
         known = self._retry.get(instance)
         if known is None or known[0] != failing.job:
@@ -138,7 +119,7 @@ class Scheduler:
             known = self._retry[instance] = (failing.job, now.steady + pause - gone)
         return known[1]
 
-    def _again(self, one: Schedule, failing: Failing) -> QueuedJob:
+    def _again(self, one: Schedule, failing: Failures) -> QueuedJob:
         said = f"tried again: job {failing.job} failed, as did {failing.tries - 1} before it"
         with self._database.write() as change:
             job = self._queue.accept(Request(Operation.BACKUP, one.instance, keep=one.keep), ASKER, within=change)

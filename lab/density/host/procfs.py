@@ -35,10 +35,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Mapping:
-    """One mapping of a process: permissions, inode (0: anonymous), name, size and proportional share in bytes."""
+    """One mapping of a process: permissions, name, size and proportional share in bytes."""
 
     perms: str
-    inode: int
     name: str
     size: int
     pss: int
@@ -101,7 +100,7 @@ def mappings(pid: int, root: Path = PROC) -> Iterator[Mapping]:
         elif head and row.startswith("Size:"):
             size = int(row.split()[1]) * 1024
         elif head and row.startswith("Pss:"):
-            yield Mapping(head[1], int(head[2]), head[3], size, int(row.split()[1]) * 1024)
+            yield Mapping(head[1], head[3], size, int(row.split()[1]) * 1024)
             head = None
 
 

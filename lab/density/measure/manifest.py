@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.build.qemu import PROGRAM
 from lab.core import process
 from lab.core.errors import BadValue
 from lab.core.run_manifest import FILE, read
@@ -21,7 +22,6 @@ from lab.density.dockers import Dockers
 from lab.density.host import cgroup, procfs, surroundings
 from lab.density.measure.profile import Spec
 from lab.density.vm.machine import CLONE, LEAN, NAIVE, Machines
-from lab.density.vm.qemu import PROGRAM
 
 if TYPE_CHECKING:
     from lab.density.clouds import Cloud

@@ -17,7 +17,6 @@ from lab.density.bake import Baked
 from lab.density.folder import folder
 from lab.density.vm import guestfiles
 from lab.density.vm.guestfiles import ENGINE_ROOT, Kit
-from lab.host import apt
 
 SUITE = "trixie"
 PACKAGES = (
@@ -40,9 +39,7 @@ def guest_root(note: Callable[[str], None]) -> Path:
 
     Raises: CommandFailed, DiskFull, TimedOut.
     """
-    mirrors = apt.mirrors()
-    wanted = Recipe(SUITE, PACKAGES, tuple(mirrors.lines(SUITE)) if mirrors else ())
-    return rootfs.build(wanted, Job(note, folder() / "root.log", SECONDS, ""))
+    return rootfs.build(Recipe(SUITE, PACKAGES, rootfs.sources(SUITE)), Job(note, folder() / "root.log", SECONDS, ""))
 
 
 def kit(note: Callable[[str], None]) -> Kit:

@@ -12,7 +12,6 @@ from lab.core.errors import BadFile
 from lab.density.bake import Baked
 from lab.density.engine import FILES, UID
 
-READY = "density: kernel and initramfs run"
 END = "density: end"
 PORT = "density"
 ADDRESS = "10.0.2.15/24"
@@ -51,17 +50,13 @@ def kit(root: Path) -> Kit:
 
 
 def initramfs(parts: Kit) -> bytes:
-    """An uncompressed cpio: load the disk's driver, say READY, go on with the disk's ``density.next=`` program."""
-    script = f"""#!/bin/busybox sh
+    """An uncompressed cpio: load the disk's driver, go on with the disk's ``density.next=`` program."""
+    script = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox insmod /virtio_blk.ko
-echo '{READY}' > /dev/console
 for word in $(/bin/busybox cat /proc/cmdline); do
-    case "$word" in
-        density.accelerator) /bin/busybox poweroff -f ;;
-        density.next=*) next=${{word#*=}} ;;
-    esac
+    case "$word" in density.next=*) next=${word#*=} ;; esac
 done
 until [ -b /dev/vda ]; do /bin/busybox usleep 10000; done
 /bin/busybox mount -t ext4 -o noatime /dev/vda /root || /bin/busybox poweroff -f

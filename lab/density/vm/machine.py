@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen  # noqa: TID251 - the type of what lab.core.process gives
 
+from lab.build.qemu import KVM, TCG
 from lab.core import process, waits
-from lab.core.errors import CheckFailed, TimedOut
+from lab.core.errors import CheckFailed
 from lab.core.ssh import free_port
 from lab.density.bake import Baked
 from lab.density.host import procfs
 from lab.density.host.cgroup import Budget
 from lab.density.host.journal import Journal
 from lab.density.vm import disks, guestfiles, qemu
-from lab.density.vm.guestfiles import READY, TOOLS
+from lab.density.vm.guestfiles import TOOLS
 from lab.density.vm.qemu import Files, Kind, Monitor
+from lab.doctor import kvm
 
-BOOT_SECONDS = 30.0
 SAVE_SECONDS = 60.0
 SHM = Path("/dev/shm")
 RAM, STATE = "ram", "state"
@@ -79,12 +80,15 @@ class Machines:
         self.kit = disks.kit(note)
         self.initrd = journal.folder / "initramfs"
         self.initrd.write_bytes(guestfiles.initramfs(self.kit))
-        self.accelerator, self.why = self._probed()
+        proof = kvm.usable(self.kit.kernel)
+        self.accelerator = KVM if proof.works else TCG
+        # the same with each start of a run, which is held to what it began with
+        self.why = "a kernel booted with it" if proof.works else proof.why
 
     @property
     def emulated(self) -> bool:
         """Whether processor figures of machines are an emulator's."""
-        return self.accelerator == "tcg"
+        return self.accelerator == TCG
 
     def disk(self, kind: Kind, baked: Baked) -> Path:
         """The base disk of that kind."""
@@ -151,26 +155,6 @@ class Machines:
             machine.end()
             raise
         return machine
-
-    def _probed(self) -> tuple[str, str]:
-        """Boot a kernel with KVM; fall back to TCG. A /dev/kvm that opens proves nothing."""
-        if not Path("/dev/kvm").exists():
-            return "tcg", "there is no /dev/kvm"
-        console = self._journal.folder / "accelerator.log"
-        words = [
-            *(qemu.PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "192", "-serial", f"file:{console}"),
-            *("-kernel", str(self.kit.kernel), "-initrd", str(self.initrd)),
-            *("-append", "console=ttyS0 panic=-1 density.accelerator"),
-        ]
-        try:
-            done = process.run(*words, timeout=BOOT_SECONDS, check=False)
-            said = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        except TimedOut:
-            said = [f"no kernel booted in {BOOT_SECONDS:.0f} s"]
-        if console.exists() and READY in console.read_text(errors="replace"):
-            return "kvm", "a kernel booted with it"
-        return "tcg", f"/dev/kvm is there, but {said[0]}"
 
 
 def guest(machine: Machine) -> tuple[dict[str, int], procfs.Share] | None:

@@ -1,4 +1,4 @@
-"""QEMU: one command line a machine kind, the monitor (QMP), and where a machine's memory is."""
+"""QEMU's machines: one command line a kind, the monitor (QMP), and where a machine's memory is."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.build import qemu
 from lab.core import waits
 from lab.core.errors import CheckFailed
 from lab.core.process import Argument
 from lab.density.host import procfs
 from lab.density.vm.guestfiles import END, PORT
 
-PROGRAM = "qemu-system-x86_64"
-CPU = {"kvm": "host", "tcg": "qemu64,-svm"}
-"""Emulated, a plain processor: with ``max`` a guest loads drivers for features that are slower than doing without."""
+WITHOUT = "svm"
+"""What an emulated processor lacks: for each feature more a guest loads drivers, slower than doing without."""
 EMULATED = "mitigations=off"
 """Said to a guest's kernel under TCG, whose processor knows none of the faults that they guard against."""
 MIB = 1024 * 1024
@@ -38,7 +38,7 @@ class Kind:
     devices: tuple[str, ...]
     append: str
     cache: int = 32
-    """TCG's translation cache in MiB: QEMU >= 5.0 lets it grow to 1 GiB, which would swamp the result (QEMU #693)."""
+    """TCG's translation cache in MiB: without a limit it would swamp the result (QEMU #693)."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,13 @@ class Files:
 def argv(kind: Kind, files: Files, accelerator: str, port: int, guest_port: int, *extra: str) -> list[Argument]:
     """The whole command line of a machine whose ``guest_port`` is ``port`` on this host's loopback."""
     ram = kind.ram.format(path=files.ram)
-    emulated = accelerator == "tcg"
-    accelerate = f"tcg,thread=multi,tb-size={kind.cache}" if emulated else accelerator
+    # a busy emulator loses the timer interrupts that Linux counts at boot, and Linux panics
+    append = f"no_timer_check {EMULATED if accelerator == qemu.TCG else ''} {kind.append}"
     return [
-        *(PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *qemu.machine(accelerator, memory=kind.memory, cpus=kind.cpus, cache=kind.cache, without=WITHOUT),
+        *qemu.kernel(files.kernel, files.initrd, append),
         *("-machine", f"{kind.machine},memory-backend=ram"),
-        *("-accel", accelerate, "-cpu", CPU[accelerator]),
-        *("-smp", str(kind.cpus), "-m", str(kind.memory)),
         *("-object", f"{ram},id=ram,size={kind.memory}M"),
-        *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
-        # a busy emulator loses the timer interrupts that Linux counts at boot, and Linux panics
-        *("-append", f"console=ttyS0 panic=-1 no_timer_check {EMULATED if emulated else ''} {kind.append}"),
         *("-drive", f"if=none,id=disk,file={files.disk},format=qcow2,cache=none,aio=threads"),
         *("-device", "virtio-blk-pci,drive=disk"),
         *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"),

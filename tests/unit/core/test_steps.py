@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.core import steps
+from lab.core import steps, waits
 from lab.core.errors import GaveUp, Interrupted, LabError
 from lab.core.state import State
 from lab.core.steps import Step
@@ -42,7 +42,7 @@ class World:
         self.path = path
 
     def step(self, name: str, *after: str, fail: bool = False) -> Step:
-        def run(note: steps.Note) -> None:
+        def run(note: waits.Note) -> None:
             if fail:
                 raise GaveUp(name, "it broke")
             (self.path / name).touch()
@@ -84,7 +84,7 @@ def test_a_failure_stops_what_is_after_it_and_is_resumed(tmp_path: Path) -> None
 def test_independent_steps_overlap(tmp_path: Path) -> None:
     meeting = threading.Barrier(2, timeout=10)
 
-    def meet(note: steps.Note) -> None:
+    def meet(note: waits.Note) -> None:
         meeting.wait()
 
     both = [Step(n, n, lambda: False, meet) for n in ("a", "b")]
