@@ -18,6 +18,7 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab.cloud import access
+from lab.cloud.offer import NETWORK
 from lab.cloud.trove import ACTIVE, Trove
 from lab.config import settings
 from lab.core.errors import LabError
@@ -26,7 +27,7 @@ from lab.core.waits import pause, until
 from lab.engines import sql
 from lab.engines.sql import Login
 from lab.lifecycle import labs
-from lab.lifecycle.first_database import DATABASE, FLAVOR, NETWORK, USER
+from lab.lifecycle.first_database import DATABASE, FLAVOR, USER
 from lab.lifecycle.smoke_server import FLAVOR as SMOKE_FLAVOR
 from lab.lifecycle.smoke_server import IMAGE
 

@@ -6,6 +6,9 @@ from openstack.connection import Connection
 
 from lab.core.errors import Refused
 
+NETWORK = "private"
+"""The network of tenants' instances, whatever put the cloud there."""
+
 
 class Offer:
     """One user's view of it."""

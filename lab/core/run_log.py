@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lab.core.units import MIB
+
 FILE = "run.jsonl"
-MOST_BYTES = 8 * 1024 * 1024
+MOST_BYTES = 8 * MIB
 """A larger file becomes ``run.jsonl.1``, in place of the one before."""
 SPOKEN = ("--command", "-c")
 """Flags after which a user's own words stand; those may be a secret and are left out."""

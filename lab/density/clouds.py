@@ -11,7 +11,7 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab.cloud import access, guest_shell
-from lab.cloud.offer import Offer
+from lab.cloud.offer import NETWORK, Offer
 from lab.cloud.trove import VM, Trove
 from lab.config import settings
 from lab.config.settings import NOTHING
@@ -24,7 +24,7 @@ from lab.density.host.procfs import Share
 from lab.density.host.resident import Guest
 from lab.density.host.trees import Process
 from lab.lifecycle import labs
-from lab.lifecycle.first_database import FLAVOR, NETWORK
+from lab.lifecycle.first_database import FLAVOR
 
 TELL = r"""
 import glob, json, os

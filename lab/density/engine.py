@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lab.core.errors import Unsupported
+from lab.core.units import MIB
 from lab.engines import sql
 from lab.engines.sql import PORTS, Login, Session
 
-MIB = 1024 * 1024
 HOME = "/srv"
 DATA = f"{HOME}/data"
 CONFIG = f"{HOME}/engine.cnf"

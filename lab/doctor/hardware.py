@@ -13,11 +13,11 @@ import psutil
 from lab.config.settings import FIELDS
 from lab.containers import client
 from lab.core.home import cache
+from lab.core.units import GIB
 from lab.doctor import features, kvm
 from lab.doctor.finding import Finding, Status
 from lab.host import kernel
 
-GIB = 2**30
 LEAST_MEMORY = FIELDS["memory"].metadata["low"]
 """GiB."""
 NEEDED = ("SYS_ADMIN", "NET_ADMIN", "MKNOD", "SYS_CHROOT")

@@ -16,6 +16,7 @@ from lab.core import process, waits
 from lab.core.home import cache
 from lab.core.job import Job
 from lab.core.ssh import free_port
+from lab.core.units import GIB
 from lab.doctor import kvm
 from lab.guest import configdrive
 
@@ -24,7 +25,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 MAC = "52:54:00:12:34:56"
 HOST_IN_GUEST = "10.0.2.2"
 """QEMU's user network: the host's loopback as the guest sees it."""
-DATA_BYTES = 1 << 30
+DATA_BYTES = GIB
 """Of the sparse disk for the databases' data: the agent formats and mounts it before it dials."""
 AMQP = b"AMQP"
 """How a message queue's client introduces itself: the agent has started, read its files and dialled."""

@@ -9,6 +9,7 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab.cloud import access
+from lab.cloud.offer import NETWORK
 from lab.core.secrets import Secrets
 from lab.install.site import OPTIONAL, Site
 
@@ -96,8 +97,8 @@ def networks(admin: Connection, service: Connection, site: Site, public_key: str
         gateway_ip=site.public.machine,
         allocation_pools=[{"start": site.router_ip, "end": site.public.last_but(5)}],
     )
-    private = access.ensure_network(admin, "private", is_shared=True)
-    subnet = access.ensure_subnet(admin, "private", private, site.private.cidr, gateway_ip=site.private.machine)
+    private = access.ensure_network(admin, NETWORK, is_shared=True)
+    subnet = access.ensure_subnet(admin, NETWORK, private, site.private.cidr, gateway_ip=site.private.machine)
     access.ensure_router(admin, "router", public, site.router_ip, [subnet])
     mgmt = access.ensure_network(admin, "trove-mgmt", project_id=project)
     mgmt_subnet = access.ensure_subnet(

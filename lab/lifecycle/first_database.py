@@ -9,6 +9,7 @@ from pathlib import Path
 import openstack.exceptions
 from openstack.connection import Connection
 
+from lab.cloud.offer import NETWORK
 from lab.cloud.trove import Trove, named
 from lab.core import waits
 from lab.core.errors import CheckFailed, LabError, NotUp
@@ -26,7 +27,6 @@ FIRST = {"mariadb": "SELECT 1", "postgresql": f"CREATE SCHEMA IF NOT EXISTS {USE
 that; a schema of the user's own name is looked into first. Trove makes the user before it grants."""
 ROWS = 100
 FLAVOR = "db.small"
-NETWORK = "private"
 
 
 @dataclass(frozen=True)

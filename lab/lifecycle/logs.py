@@ -16,11 +16,12 @@ from lab.cloud import access, guest_shell
 from lab.core.errors import LabError
 from lab.core.home import Home
 from lab.core.ssh import Remote
+from lab.core.units import MIB
 from lab.lifecycle import labs
 
 Add = Callable[[str, str], None]
 
-PER_FILE = 4 * 1024 * 1024
+PER_FILE = 4 * MIB
 """Bytes kept of each file, from its end."""
 
 # what is asked on the machine: file name in the bundle, and the command; a failing command is itself a finding

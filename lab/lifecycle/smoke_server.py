@@ -16,16 +16,16 @@ from typing import Any
 import openstack.exceptions
 from openstack.connection import Connection
 
+from lab.cloud.offer import NETWORK
 from lab.core import waits
 from lab.core.errors import CheckFailed
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.core.waits import Note
+from lab.install.target import MARKS
 
 FLAVOR = "smoke"
-NETWORK = "private"
 IMAGE = "smoke"
-MARKS = "/var/lib/trove-lab"
 REPORT = re.compile(r"LAB-SMOKE address=(?P<address>\S+) metadata=(?P<metadata>\S+) outbound=(?P<outbound>\S+)")
 """The line that the guest writes on its console; see images/smoke."""
 

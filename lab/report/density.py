@@ -15,6 +15,7 @@ from lab.build.qemu import PROGRAM
 from lab.core import raw_rows, run_manifest
 from lab.core.errors import BadFile
 from lab.core.state import write_atomically
+from lab.core.units import GIB, MIB
 from lab.density import protocol
 from lab.density.analysis import figures, summary
 from lab.density.analysis.stats import Estimate
@@ -24,8 +25,6 @@ from lab.density.planning import plan
 from lab.density.planning.plan import Kind, Planned
 from lab.report.density_plots import DensityPlots
 
-GIB = 1024**3
-MIB = 1024**2
 HOSTS = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 CORES_PER_GIB = 0.25
 """Hosts of the plan plot have one core for 4 GiB, so that memory decides."""

@@ -12,18 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lab.core.raw_rows import Row
+from lab.core.units import GIB, MIB
 from lab.density import arm_names
 from lab.density.analysis import stats
 from lab.density.analysis.stats import Estimate
 from lab.density.analysis.summary import APART, Arm, Ratio
 from lab.density.planning.plan import RESERVE, Planned
 from lab.report import published
-from lab.report.density_style import ASIDE, MIB, PARTS, RESIDUAL, STYLES, direct_labels
+from lab.report.density_style import ASIDE, PARTS, RESIDUAL, STYLES, direct_labels
 from lab.report.plots import Plots
 
 SMALL = 1 / 3
 """Arms below this share of the dearest one's cost are drawn again in a panel of their own."""
-GIB = 1024**3
 FELTER_MS = (10, 20, 40)
 
 

@@ -13,8 +13,6 @@ from matplotlib.axes import Axes
 from lab.density import arm_names
 from lab.density.analysis.summary import CACHE, CLOUD, Arm
 
-MIB = 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Style:

@@ -9,6 +9,7 @@ from typing import Any
 from openstack.connection import Connection
 
 from lab.cloud import access
+from lab.cloud.offer import NETWORK
 from lab.core import waits
 from lab.core.home import Home
 from lab.core.ssh import Remote
@@ -40,7 +41,7 @@ class Guest(contextlib.ExitStack):
         network, compute = self.cloud.network, self.cloud.compute
         self.group = network.create_security_group(name=self.name).id
         undo.callback(network.delete_security_group, self.group)
-        private = network.find_network(smoke_server.NETWORK, ignore_missing=False)
+        private = network.find_network(NETWORK, ignore_missing=False)
         made = network.create_port(name=self.name, network_id=private.id, security_group_ids=[self.group])
         undo.callback(network.delete_port, made.id)
         self.port, self.address = made.id, made.fixed_ips[0]["ip_address"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import access
+from lab.cloud.offer import NETWORK
 from lab.cloud.trove import ACTIVE, VM, Trove
 from lab.config.settings import LabSpec
 from lab.core import waits
@@ -19,7 +20,7 @@ from lab.core.ssh import Remote
 from lab.engines import sql
 from lab.engines.sql import Login
 from lab.lifecycle import labs, smoke_server
-from lab.lifecycle.first_database import FLAVOR, NETWORK
+from lab.lifecycle.first_database import FLAVOR
 from tests.e2e.conftest import Lab
 from tests.e2e.guests import Guest
 

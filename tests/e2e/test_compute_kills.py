@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import access
+from lab.cloud.offer import NETWORK
 from lab.core import waits
 from lab.core.ssh import Remote
 from lab.lifecycle import smoke_server
@@ -86,7 +87,7 @@ def test_nova_compute_killed_in_the_middle_of_spawn_and_of_destroy_leaks_nothing
             name="e2e-killed-compute",
             image_id=user.image.find_image(smoke_server.IMAGE, ignore_missing=False).id,
             flavor_id=compute.find_flavor(smoke_server.FLAVOR, ignore_missing=False).id,
-            networks=[{"uuid": user.network.find_network(smoke_server.NETWORK, ignore_missing=False).id}],
+            networks=[{"uuid": user.network.find_network(NETWORK, ignore_missing=False).id}],
         )
 
     server = create()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.core.errors import BackupDamaged, DatabaseFailed, DiskFull, GaveUp, TimedOut
+from lab.core.units import MIB
 from lab.core.waits import Note
 from lab.dbod.contract import Value
 from lab.dbod.dockerhost import backups, engines
@@ -21,7 +22,7 @@ from lab.engines.sql import Session
 PREFIX = ".drill-"
 """Before an instance's name: a folder, and a container, that no instance can have."""
 SECONDS = 600.0
-ROOM = 256 * 1024 * 1024
+ROOM = 256 * MIB
 """Bytes: a server writes logs and temporary files of its own."""
 
 

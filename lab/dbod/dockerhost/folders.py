@@ -12,9 +12,10 @@ from lab.core import process
 from lab.core.errors import CheckFailed
 from lab.core.resources import PACKAGE
 from lab.core.state import write_atomically
+from lab.core.units import GIB
 from lab.dbod.dockerhost.engines import UID
 from lab.dbod.dockerhost.records import Record
-from lab.dbod.dockerhost.storage import GIB, Store
+from lab.dbod.dockerhost.storage import Store
 
 BENEATH_SECONDS = 3600.0
 BENEATH = (

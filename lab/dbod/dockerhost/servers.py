@@ -15,13 +15,13 @@ from packaging.version import Version
 from lab.containers import client, ownership
 from lab.core.errors import CommandFailed, DockerUnusable, PortTaken, Refused
 from lab.core.home import LABEL, OWNER
+from lab.core.units import MIB
 from lab.machine import network
 
 STOP_SECONDS = 60
 ANSWER_SECONDS = 120.0
 HOME = "/srv"
 """Where an instance's folder is in its container."""
-MIB = 1024 * 1024
 NETWORK = 29
 """The length of the prefix of an instance's network: no other is in it."""
 TMP = 16 * MIB

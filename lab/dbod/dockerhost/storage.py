@@ -10,10 +10,10 @@ from pathlib import Path
 from lab.core import process
 from lab.core.errors import CommandFailed, MissingTools, StateBroken
 from lab.core.home import Home
+from lab.core.units import GIB
 from lab.core.waits import Note
 from lab.host import packages
 
-GIB = 1024**3
 SIZE = 32 * GIB
 """Of the loop file; it is sparse, so only what is written takes room."""
 SECONDS = 120.0

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from lab.cloud.offer import Offer
+from lab.cloud.offer import NETWORK, Offer
 from lab.cloud.trove import Trove, named
 from lab.core.errors import Missing, NoSuch, Refused
 from lab.core.home import Home
@@ -19,7 +19,6 @@ from lab.engines import sql
 from lab.engines.sql import Login, Session
 
 NAME = "trove"
-NETWORK = "private"
 ROOT = "root"
 """Of both engines: Trove lets no one in as PostgreSQL's own superuser (trove 23: postgres/service.py, pg_hba)."""
 ADMIN_DATABASE = {"mariadb": "mysql", "postgresql": "postgres"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from lab.core.units import MIB
 from lab.dbod.serve import answers
 from lab.dbod.serve.auth import Denied, Door
 
@@ -16,7 +17,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 OPEN = frozenset({"/", "/login", "/page.js", "/page.css", "/graphs.js", "/openapi.json"})
 """What everyone on this host may ask: the page's own files, the question for the token, the description."""
-MOST_BYTES = 1 << 20
+MOST_BYTES = MIB
 OPEN_BYTES = 4096
 """Of a body that comes without a token: the login's."""
 BODY_SECONDS = 20.0

@@ -12,6 +12,7 @@ from openstack.exceptions import SDKException
 from lab.cloud.trove import ACTIVE
 from lab.core import waits
 from lab.core.errors import BadValue, LabError, TimedOut
+from lab.core.units import MIB
 from lab.density import bake
 from lab.density.arms.base import Ground, Start
 from lab.density.bake import Baked, password
@@ -26,8 +27,8 @@ PREFIX = "density-"
 GROUPS = {
     "mariadb": {
         "innodb_buffer_pool_size": POOL,
-        "innodb_log_buffer_size": 16 * 1024 * 1024,
-        "key_buffer_size": 128 * 1024 * 1024,
+        "innodb_log_buffer_size": 16 * MIB,
+        "key_buffer_size": 128 * MIB,
         "max_connections": 60,
     }
 }

@@ -9,13 +9,14 @@ from time import monotonic
 
 from lab.core import process, waits
 from lab.core.errors import TimedOut
+from lab.core.units import MIB
 from lab.density.host import procfs
 
 LOOK_SECONDS = 1.0
 LOUD = 0.25
 """More processor time than this (in cores) used by others, or stolen, marks a trial."""
 DROP = Path("/proc/sys/vm/drop_caches")
-STILL_BYTES = 2 * 1024 * 1024
+STILL_BYTES = 2 * MIB
 STILL_SAMPLES = 4
 STILL_EVERY = 0.3
 CALM = 0.1

@@ -14,6 +14,7 @@ from lab.core import raw_rows, waits
 from lab.core.errors import BadFile, BadValue, HostTooSmall, Interrupted
 from lab.core.progress import Progress
 from lab.core.state import write_atomically
+from lab.core.units import GIB, MIB
 from lab.density import bake, engine
 from lab.density.analysis import account
 from lab.density.arms.base import Ground, Start
@@ -32,7 +33,7 @@ DBOD = {"mariadb": 141, "postgresql": 27}
 TOGETHER = 8
 MOST = 1000
 """A Linux bridge has 1,024 ports."""
-TYPICAL = 100 * 1024 * 1024
+TYPICAL = 100 * MIB
 """Memory that one database is expected to need at least, in bytes, before anything is measured."""
 SAMPLE_SECONDS = 5.0
 
@@ -88,8 +89,8 @@ def fleet(
     if wanted.total * TYPICAL > free:
         raise HostTooSmall(
             "memory",
-            f"{free / 2**30:.1f} GiB",
-            f"about {wanted.total * TYPICAL / 2**30:.1f} GiB for {wanted.total} databases",
+            f"{free / GIB:.1f} GiB",
+            f"about {wanted.total * TYPICAL / GIB:.1f} GiB for {wanted.total} databases",
             "Give a smaller fleet with --fleet=FILE.",
         )
     began = monotonic()
@@ -121,7 +122,7 @@ def told(out: Path) -> list[str]:
     said = [
         f"{seen['answered_at_start']} of {sum(seen['fleet'].values())} databases answered a query "
         f"{seen['up_seconds']:.0f} s after the first was ordered; {seen['answered_after_settling']} at the end.",
-        f"Memory: {seen['memory_bytes'] / 2**30:.1f} GiB for all, {seen['memory_bytes_each'] / 2**20:.0f} MiB each.",
+        f"Memory: {seen['memory_bytes'] / GIB:.1f} GiB for all, {seen['memory_bytes_each'] / MIB:.0f} MiB each.",
         f"{seen['source']}. Rows and figures: {out}",
     ]
     return [*said, *seen["failed"], *seen["dead"]]

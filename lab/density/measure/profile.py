@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lab.core.errors import BadValue
+from lab.core.units import GIB, MIB
 from lab.density import arm_names as names
 from lab.density import engine
 from lab.density.host.procfs import meminfo
 
-GIB = 1024**3
-MIB = 1024**2
 _UNITS = {"": 1, "k": 1024, "m": MIB, "g": GIB, "t": 1024 * GIB}
 LEAST_BUDGET = 256 * MIB
 OBJECTIVE_MS = 20.0

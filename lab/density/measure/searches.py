@@ -10,12 +10,13 @@ from typing import Any
 
 from lab.core import raw_rows
 from lab.core.errors import CheckFailed, DiskFull, Interrupted, LabError
+from lab.core.units import MIB
 from lab.density import arm_names
 from lab.density.analysis import summary
 from lab.density.analysis.summary import CACHE
 from lab.density.arms.base import Arm
 from lab.density.arms.machines import KINDS
-from lab.density.engine import MIB, TRANSIENT, Place
+from lab.density.engine import TRANSIENT, Place
 from lab.density.host import surroundings
 from lab.density.host.cgroup import Budget
 from lab.density.measure import knee

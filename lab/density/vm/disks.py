@@ -13,6 +13,7 @@ from lab.build import rootfs
 from lab.build.rootfs import Recipe
 from lab.core import process
 from lab.core.job import Job
+from lab.core.units import MIB
 from lab.density.bake import Baked
 from lab.density.folder import folder
 from lab.density.vm import guestfiles
@@ -27,7 +28,7 @@ PACKAGES = (
 )  # fmt: skip
 """What Debian's own generic cloud image runs; no Docker and no guest agent in it, which Trove's guests add."""
 SECONDS = 900.0
-ROOM = 400 * 1024 * 1024
+ROOM = 400 * MIB
 """Free space on each disk, in bytes."""
 VERSION = 5
 LATE = 4102444800

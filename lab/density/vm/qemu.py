@@ -14,6 +14,7 @@ from lab.build import qemu
 from lab.core import waits
 from lab.core.errors import CheckFailed
 from lab.core.process import Argument
+from lab.core.units import MIB
 from lab.density.host import procfs
 from lab.density.vm.guestfiles import END, PORT
 
@@ -21,7 +22,6 @@ WITHOUT = "svm"
 """What an emulated processor lacks: for each feature more a guest loads drivers, slower than doing without."""
 EMULATED = "mitigations=off"
 """Said to a guest's kernel under TCG, whose processor knows none of the faults that they guard against."""
-MIB = 1024 * 1024
 SOCKET_SECONDS = 20.0
 PROBE_SECONDS = 60.0
 

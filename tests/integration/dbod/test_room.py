@@ -12,6 +12,7 @@ import pytest
 
 from lab.core import process
 from lab.core.errors import LabError
+from lab.core.units import GIB
 from lab.dbod.contract import Operation, State
 from lab.dbod.dockerhost import engines, storage
 from lab.dbod.dockerhost.provider import DockerHost
@@ -73,7 +74,7 @@ def test_the_log_that_a_restore_begins_is_limited_too(host: DockerHost, engine: 
     do(host, Operation.RESTORE, name)
     shown = process.run("btrfs", "qgroup", "show", "-r", "--raw", host.store.path).stdout.splitlines()
     limits = {row.split()[-1]: row.split()[3] for row in shown if row.startswith("0/")}
-    wanted = str(host.records.get(name).disk * storage.GIB)
+    wanted = str(host.records.get(name).disk * GIB)
     assert [limits[f"{name}/{one}"] for one in ("data", "log-2")] == [wanted, wanted], limits
     do(host, Operation.DESTROY, name)
 

@@ -12,6 +12,7 @@ import pytest
 from lab import doctor
 from lab.core import process
 from lab.core.errors import DockerUnusable
+from lab.core.units import GIB
 from lab.doctor import hardware, kvm, reach, software
 from lab.doctor.finding import Finding
 
@@ -75,7 +76,7 @@ def test_a_clock_that_is_off() -> None:
 def test_memory_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     def free(gib: float) -> Finding:
         real = psutil.virtual_memory()
-        monkeypatch.setattr(psutil, "virtual_memory", lambda: real._replace(available=int(gib * hardware.GIB)))
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: real._replace(available=int(gib * GIB)))
         try:
             return hardware.memory(12)
         finally:
