@@ -52,7 +52,7 @@ class Rest:
         except ClientException as error:  # a service that is restarting
             raise ApiFailed(self._name, f"{method} {path}", str(error)) from error
         if response.status_code in REFUSALS:
-            raise Refused(f"{self._name} refuses: {_words(response)}", "Mend what it names; nothing was changed.")
+            raise Refused(f"{self._name} refuses: {_words(response)}", "Fix what it names; nothing was changed.")
         if response.status_code >= 400:
             raise ApiFailed(self._name, f"{method} {path}", f"{response.status_code} {_words(response)}")
         return response.json() if response.content else {}

@@ -1,7 +1,7 @@
-"""Every error that the lab reports: an id, an exit code, the cause and the command that mends it.
+"""Every error that the lab reports: an id, an exit code, the cause and the command that fixes it.
 
 The library raises; only the task layer (lab/cli/invocation.py) prints and exits. Exit codes are part of the
-interface: 1 is a failure nobody foresaw, 2 a wrong command line, 130 Ctrl-C.
+interface: 1 is a failure that nobody foresaw, 2 a wrong command line, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class LabError(Exception):
     """Base of all errors.
 
     Attributes: ``id`` (stable, kebab-case), ``exit_code``, ``cause`` (one sentence), ``remedy`` (what to type or
-    change), ``log`` (the file that holds the whole story, or None), ``step`` (the title of the step that
+    change), ``log`` (the file with the full details, or None), ``step`` (the title of the step that
     failed, where one did)
     """
 
@@ -40,14 +40,14 @@ class LabError(Exception):
         }
 
     @staticmethod
-    def from_dict(told: Mapping[str, Any]) -> LabError:
-        """The error again that ``as_dict`` told of, in another process perhaps."""
+    def from_dict(data: Mapping[str, Any]) -> LabError:
+        """The error that ``as_dict`` gave, perhaps in another process."""
         kinds = [LabError]
         for kind in kinds:
             kinds += kind.__subclasses__()
-        found = next((kind for kind in kinds if kind.id == told["id"]), LabError)
+        found = next((kind for kind in kinds if kind.id == data["id"]), LabError)
         made = found.__new__(found)
-        LabError.__init__(made, told["cause"], told["remedy"], Path(told["log"]) if told["log"] else None)
+        LabError.__init__(made, data["cause"], data["remedy"], Path(data["log"]) if data["log"] else None)
         return made
 
 
@@ -59,8 +59,8 @@ class Unforeseen(LabError):
 
     def __init__(self, error: Exception, log: Path) -> None:
         super().__init__(
-            f"The lab met something that it did not foresee: {type(error).__name__}: {error}.",
-            "This is a fault of the lab: please report it with the log. The same command again goes on from here.",
+            f"The lab hit an unexpected error: {type(error).__name__}: {error}.",
+            "This is a bug in the lab: please report it, with the log. The same command continues from here.",
             log,
         )
 
@@ -69,25 +69,25 @@ class Unforeseen(LabError):
 
 
 class BadCommand(LabError):
-    """Words that are no task, or that the task does not take."""
+    """A word that is not a task, or that the task does not take."""
 
     id = "bad-command"
     exit_code = 2
 
     def __init__(self, why: str, task: str, near: list[str]) -> None:
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(why, f"{hint}./inv {f'{task} --help' if task else '--list'} shows what there is.")
+        super().__init__(why, f"{hint}./inv {f'{task} --help' if task else '--list'} shows what is available.")
 
 
 class UnknownSetting(LabError):
-    """A key that no setting has."""
+    """A key that is not a setting."""
 
     id = "unknown-setting"
     exit_code = 10
 
     def __init__(self, key: str, where: str, near: list[str]) -> None:
         hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else "./inv show-config lists them all"
-        super().__init__(f"{where} sets {key!r}, which is no setting of the lab.", hint)
+        super().__init__(f"{where} sets {key!r}, which is not a setting of the lab.", hint)
 
 
 class BadValue(LabError):
@@ -101,7 +101,7 @@ class BadValue(LabError):
 
 
 class BadFile(LabError):
-    """A file of the user's that cannot be read or parsed."""
+    """One of the user's files that cannot be read or parsed."""
 
     id = "bad-file"
     exit_code = 12
@@ -139,13 +139,13 @@ class OtherOwner(LabError):
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(
-            f"On this host {name!r} is another checkout's: its {what} is there. Nothing was changed.",
-            "Give this one a --name of its own, or remove that one with the ./inv of its own checkout.",
+            f"On this host, {name!r} belongs to another checkout: its {what} is there. Nothing was changed.",
+            "Give this lab a --name of its own, or remove the other one with the ./inv of its own checkout.",
         )
 
 
 class NotUp(LabError):
-    """Something of a lab that is asked for and was never made, or does not run."""
+    """A part of a lab that was asked for, but was never made or is not running."""
 
     id = "not-up"
     exit_code = 15
@@ -166,11 +166,11 @@ class StateBroken(LabError):
     def __init__(self, path: Path, why: str, name: str) -> None:
         super().__init__(
             f"The state file {path} is damaged ({why}).",
-            "Databases lie beside it, so nothing is to be removed: ./inv dbod repair rebuilds it from copies "
+            "Databases are stored beside it, so remove nothing: ./inv dbod repair rebuilds it from the copies "
             "beside them" + (", with --provider=shared." if name.endswith("-shared") else ".")
             if (path.parent / "store").exists()
-            else f"Nothing of the lab was touched, and its databases answer on: put the file back from a backup of "
-            f"yours, or give a new lab a name of its own: ./inv up --name={name}-2.",
+            else f"Nothing in the lab was touched, and its databases keep answering: restore the file from a backup "
+            f"of your own, or give a new lab a name of its own: ./inv up --name={name}-2.",
         )
 
 
@@ -197,7 +197,7 @@ class DiskFull(LabError):
     def __init__(self, where: str) -> None:
         super().__init__(
             f"The disk is full ({where}).",
-            "Free some room (df -h and docker system df say what takes it), then run it again: it goes on.",
+            "Free some space (df -h and docker system df show what uses it); the same command then continues.",
         )
 
 
@@ -205,7 +205,7 @@ class DiskFull(LabError):
 
 
 class MissingTools(LabError):
-    """Programs that the host lacks and that could not, or should not, be installed."""
+    """Programs that the host lacks and that could not, or were not to be, installed."""
 
     id = "missing-tools"
     exit_code = 30
@@ -232,8 +232,8 @@ class PortTaken(LabError):
 
     def __init__(self, port: int, service: str) -> None:
         super().__init__(
-            f"Port {port} on 127.0.0.1, wanted for {service}, is in use.",
-            "End what listens there, then the same command again.",
+            f"Port {port} on 127.0.0.1, needed for {service}, is in use.",
+            "Stop what listens there, then run the same command again.",
         )
 
 
@@ -257,10 +257,10 @@ class CommandFailed(LabError):
     exit_code = 40
 
     def __init__(self, command: str, code: int, last_lines: str, log: Path | None = None, remedy: str = "") -> None:
-        said = f" Last words:\n{last_lines}" if last_lines.strip() else ""
+        said = f" Its last lines:\n{last_lines}" if last_lines.strip() else ""
         super().__init__(
             f"`{command}` ended with exit code {code}.{said}",
-            remedy or "Mend what it says; the same ./inv command again goes on from here.",
+            remedy or "Fix what it reports; the same ./inv command then continues from here.",
             log,
         )
         self.command = command
@@ -269,7 +269,7 @@ class CommandFailed(LabError):
 
 
 class TimedOut(LabError):
-    """A wait ended without the awaited thing; ``setting`` is the flag that bounds it, empty where none does."""
+    """A wait that ended in vain; ``setting`` is the flag that bounds it, empty where none does."""
 
     id = "timed-out"
     exit_code = 41
@@ -278,35 +278,35 @@ class TimedOut(LabError):
         seen = f" Last seen: {last}" if last else ""
         super().__init__(
             f"Waited {seconds:.0f} s for {what}.{seen}",
-            f"If this machine is only slow, raise {setting} (now {seconds:.0f} s) and run the same command again."
+            f"If the machine is just slow, raise {setting} (now {seconds:.0f} s) and run the same command again."
             if setting
-            else "That limit is fixed. If this machine is busy, let it come to rest, and run the same command again.",
+            else "This limit is fixed. If the machine is busy, let it settle, then run the same command again.",
             log,
         )
 
 
 class GaveUp(LabError):
-    """A wait that ended early, because what was awaited can no longer come."""
+    """A wait that ended early, because what it waited for can no longer happen."""
 
     id = "gave-up"
     exit_code = 42
 
     def __init__(self, what: str, why: str, remedy: str = "", log: Path | None = None) -> None:
         super().__init__(
-            f"{what[:1].upper()}{what[1:]} will not come: {why}",
-            remedy or "./inv logs collects what every part said; the same command again retries this step.",
+            f"Gave up waiting for {what}: {why}",
+            remedy or "./inv logs collects what every part said; the same command retries this step.",
             log,
         )
 
 
 class Interrupted(LabError):
-    """Ctrl-C: state is kept, and the text says how to go on."""
+    """Ctrl-C: state is kept, and the text says how to continue."""
 
     id = "interrupted"
     exit_code = 130
 
     def __init__(self, resume: str) -> None:
-        super().__init__("Interrupted; everything done so far is kept.", f"Go on with: {resume}")
+        super().__init__("Interrupted; everything done so far is kept.", f"Continue with: {resume}")
 
 
 class SshFailed(LabError):
@@ -317,12 +317,12 @@ class SshFailed(LabError):
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(
-            f"SSH to {where} failed: {why}.", "./inv status says what is up; ./inv up starts what is not."
+            f"SSH to {where} failed: {why}.", "./inv status shows what is up; ./inv up starts what is not."
         )
 
 
 class HostUnfit(LabError):
-    """A machine of the user's cannot be the lab's, as it is."""
+    """A machine of the user's that cannot host the lab as it is."""
 
     id = "host-unfit"
     exit_code = 34
@@ -344,14 +344,14 @@ class StackFailed(LabError):
         on = f", on `{command}`" if command else ""
         known = f": {cause}" if cause else ""
         super().__init__(
-            f"stack.sh failed in its phase {phase!r}{at}{on}{known}. Last words:\n{last_lines}",
-            remedy or "Mend what it says; ./inv up again stops what is half there and runs stack.sh anew.",
+            f"stack.sh failed in its phase {phase!r}{at}{on}{known}. Its last lines:\n{last_lines}",
+            remedy or "Fix what it reports; ./inv up then stops what is half done and runs stack.sh afresh.",
             log,
         )
 
 
 class GitUnreachable(LabError):
-    """A git server that does not answer, or has not what is wanted."""
+    """A git server that does not answer, or does not have what is needed."""
 
     id = "git-unreachable"
     exit_code = 45
@@ -359,12 +359,12 @@ class GitUnreachable(LabError):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(
             f"git cannot read {url}: {why}.",
-            "Make a folder of mirrors where git is reachable (./inv mirror sync), and give it with --mirror=DIR.",
+            "Make a folder of mirrors where git is reachable (./inv mirror sync), and pass it with --mirror=DIR.",
         )
 
 
 class MirrorLacks(LabError):
-    """A folder of git mirrors that has not what a release needs."""
+    """A folder of git mirrors that lacks what a release needs."""
 
     id = "mirror-lacks"
     exit_code = 46
@@ -372,39 +372,39 @@ class MirrorLacks(LabError):
     def __init__(self, folder: Path, lacking: list[str], release: str) -> None:
         super().__init__(
             f"The mirror {folder} lacks {', '.join(lacking)}, which {release} needs.",
-            f"./inv mirror sync --mirror={folder} --release={release} brings it.",
+            f"./inv mirror sync --mirror={folder} --release={release} fetches it.",
         )
 
 
 class MirrorStale(LabError):
-    """What a mirror keeps was made from other sources than there are now."""
+    """A mirror's contents were made from different sources than there are now."""
 
     id = "mirror-stale"
     exit_code = 47
 
     def __init__(self, folder: Path, mirror: str) -> None:
         super().__init__(
-            f"What {folder} keeps was made from other sources than the lab has now.",
-            f"Remove that folder: what is in it is fetched and built again where there is a network, and then "
-            f"./inv mirror keep --mirror={mirror} --name=LAB keeps it anew.",
+            f"The contents of {folder} were made from different sources than the lab has now.",
+            f"Remove that folder: where there is a network, a lab fetches and builds its contents again, and "
+            f"./inv mirror keep --mirror={mirror} --name=LAB then stores them anew.",
         )
 
 
 class NothingKept(LabError):
-    """A mirror that has git's part alone, where nothing else answers."""
+    """A mirror with git repositories alone, on a host that reaches nothing else."""
 
     id = "nothing-kept"
     exit_code = 48
 
     def __init__(self, folder: Path, why: str, mirror: str) -> None:
         super().__init__(
-            f"There is no {folder}, and no Python packages can be fetched from here: {why}.",
-            f"Where there is a network, make such a lab, then ./inv mirror keep --mirror={mirror} --name=LAB.",
+            f"There is no {folder}, and Python packages cannot be fetched from here: {why}.",
+            f"Where there is a network, make such a lab, then run ./inv mirror keep --mirror={mirror} --name=LAB.",
         )
 
 
 class ApiFailed(LabError):
-    """An answer of a service of the cloud that is an error; ``answer`` holds its own words."""
+    """A cloud service that answered with an error; ``answer`` is in its own words."""
 
     id = "api-failed"
     exit_code = 49
@@ -412,7 +412,7 @@ class ApiFailed(LabError):
     def __init__(self, service: str, request: str, answer: str) -> None:
         super().__init__(
             f"{service} answered {request} with: {answer}",
-            "./inv status says what is up; ./inv logs collects what every part said.",
+            "./inv status shows what is up; ./inv logs collects what every part said.",
         )
 
 
@@ -420,7 +420,7 @@ class ApiFailed(LabError):
 
 
 class Missing(LabError):
-    """An operation that a provider of databases does not have."""
+    """An operation that a database provider does not offer."""
 
     id = "missing"
     exit_code = 50
@@ -434,7 +434,7 @@ class Missing(LabError):
 
 
 class Refused(LabError):
-    """A request that is understood and must not be done; nothing was changed."""
+    """A request that was understood but must not be carried out; nothing was changed."""
 
     id = "refused"
     exit_code = 51
@@ -444,20 +444,20 @@ class Refused(LabError):
 
 
 class NoSuch(Refused):
-    """A name or number of something that there is not."""
+    """A name or number of something that does not exist."""
 
     id = "no-such"
     exit_code = 52
 
     @classmethod
     def instance(cls, name: str, known: list[str]) -> NoSuch:
-        """An instance that there is not."""
+        """An instance that does not exist."""
         have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
         return cls(f"There is no instance {name!r}.", have)
 
 
 class DatabaseFailed(LabError):
-    """A database server that ended a statement with an error; ``words`` are its own."""
+    """A database server that answered a statement with an error; ``words`` are its own."""
 
     id = "database-failed"
     exit_code = 53
@@ -465,50 +465,50 @@ class DatabaseFailed(LabError):
     def __init__(self, which: str, words: str) -> None:
         super().__init__(
             f"{which[:1].upper()}{which[1:]} said: {words}",
-            "./inv dbod logs shows the server's own; mend what it says.",
+            "./inv dbod logs shows the server's own log; fix what it reports.",
         )
 
 
 class OperationFailed(LabError):
-    """An operation that met something which nobody foresaw; the service that runs it goes on."""
+    """An operation that hit an unexpected error; the service that runs it carries on."""
 
     id = "operation-failed"
     exit_code = 54
 
     def __init__(self, what: str, fault: Exception) -> None:
         super().__init__(
-            f"{what} met something that it did not foresee: {type(fault).__name__}: {str(fault)[:300]}",
-            "This is a fault of the lab: please report it. The operation can be asked for again.",
+            f"{what} hit an unexpected error: {type(fault).__name__}: {str(fault)[:300]}",
+            "This is a bug in the lab: please report it. The operation can be requested again.",
         )
 
 
 class PoisonJob(LabError):
-    """A job that ended its worker each time that it was begun; ``how`` is how the last one ended."""
+    """A job that ended its worker each time it was started; ``how`` is how the last one ended."""
 
     id = "poison-job"
     exit_code = 55
 
     def __init__(self, what: str, attempts: int, how: str) -> None:
         super().__init__(
-            f"{what[:1].upper()}{what[1:]} came to no end in {attempts} tries and is not begun again: {how}.",
-            "The job's log and dbod-serve's own output say how each try ended; mend that, and ask for it again.",
+            f"{what[:1].upper()}{what[1:]} did not finish in {attempts} attempts and is not started again: {how}.",
+            "The job's log and dbod-serve's own output say how each attempt ended; fix that, then request it again.",
         )
 
 
 class NameTwice(Refused):
-    """A name that two things of the cloud have, so that neither is meant; ``ids`` are theirs."""
+    """A name that two things in the cloud share, so that it means neither; ``ids`` are theirs."""
 
     id = "name-twice"
     exit_code = 56
 
-    def __init__(self, name: str, ids: list[str], mend: str) -> None:
+    def __init__(self, name: str, ids: list[str], remedy: str) -> None:
         super().__init__(
-            f"Trove has {len(ids)} of the name {name!r}, and only one can be meant: {', '.join(sorted(ids))}.", mend
+            f"Trove has {len(ids)} instances or groups named {name!r}: {', '.join(sorted(ids))}.", remedy
         )
 
 
 class BackupDamaged(LabError):
-    """A backup that is not what was written; ``why`` is how that was seen. It is marked, and nothing else changed."""
+    """A backup that differs from what was written; ``why`` says how. It is marked, and nothing else is changed."""
 
     id = "backup-damaged"
     exit_code = 57
@@ -516,7 +516,7 @@ class BackupDamaged(LabError):
     def __init__(self, instance: str, backup: str, why: str) -> None:
         super().__init__(
             f"Backup {backup} of {instance} is damaged: {why}. Nothing was changed.",
-            f"Make a new one while the database is well (./inv dbod backup --instance={instance}); "
+            f"Make a new one while the database is healthy (./inv dbod backup --instance={instance}); "
             f"./inv dbod backups --instance={instance} lists the others.",
         )
 
@@ -525,13 +525,13 @@ class BackupDamaged(LabError):
 
 
 class CheckFailed(LabError):
-    """Something looked at is not what it must be; ``seen`` says what it is instead."""
+    """Something that is not as it should be; ``seen`` says what it is instead."""
 
     id = "check-failed"
     exit_code = 60
 
     def __init__(self, what: str, seen: str) -> None:
         super().__init__(
-            f"{what[:1].upper()}{what[1:]} is not as it must be: {seen}",
-            "./inv logs collects what every part said; the same command again tries it anew.",
+            f"{what[:1].upper()}{what[1:]} is not as it should be: {seen}",
+            "./inv logs collects what every part said; the same command tries again.",
         )

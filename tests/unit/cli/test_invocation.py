@@ -197,7 +197,7 @@ def test_error_texts() -> None:
 @pytest.mark.parametrize(
     ("typed", "cause", "remedy"),
     [
-        (["statsu"], "There is no task 'statsu'.", "Did you mean status? ./inv --list shows what there is."),
+        (["statsu"], "There is no task 'statsu'.", "Did you mean status? ./inv --list shows what is available."),
         (["up", "--distor=centos7"], "up takes no --distor.", "--distro"),
         (["up", "--memory"], "--memory needs a value.", "./inv up --help"),
         (["render"], "render needs distro, release.", "./inv render --help"),

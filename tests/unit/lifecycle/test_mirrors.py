@@ -163,7 +163,7 @@ def test_git_alone_is_refused_at_once_where_no_index_answers(folder: Path, monke
 
     monkeypatch.setattr(requests, "head", refuse)
     monkeypatch.setattr(client, "usable", lambda: "no engine")
-    with pytest.raises(NothingKept, match=rf"no {folder}/kept/{NAME}, and no Python packages .* does not answer"):
+    with pytest.raises(NothingKept, match=rf"no {folder}/kept/{NAME}, and Python packages .* does not answer"):
         limits.check(with_mirror(folder))
     monkeypatch.setattr(requests, "head", lambda *_, **__: None)
     limits.check(with_mirror(folder))

@@ -267,7 +267,7 @@ def test_a_name_that_trove_has_twice_is_nobodys(home: Home, operation: Operation
     provider, fake = cloud(home)
     do(provider, Operation.CREATE)
     fake.instances["i9"] = {**fake.instances["i0"], "id": "i9"}
-    with pytest.raises(errors.NameTwice, match=r"2 of the name 'dbod-sales'.*: i0, i9") as caught:
+    with pytest.raises(errors.NameTwice, match=r"2 instances or groups named 'dbod-sales'.*: i0, i9") as caught:
         do(provider, operation)
     assert "openstack database instance update ID --name NEW" in caught.value.remedy
     assert set(fake.instances) == {"i0", "i9"}

@@ -269,7 +269,7 @@ def test_a_job_that_kills_its_server_each_time_fails_in_the_end(tmp_path: Path) 
     assert (ended.state, ended.attempts) == (JobState.FINISHED_FAIL, ATTEMPTS)
     assert ended.error is not None
     assert ended.error["cause"] == (
-        "Job 2 (start a) came to no end in 3 tries and is not begun again: the server ended while this ran."
+        "Job 2 (start a) did not finish in 3 attempts and is not started again: the server ended while this ran."
     )
     assert {service.queue.get(job.id).state for job in (made, after)} == {JobState.FINISHED_OK}
 

@@ -204,7 +204,7 @@ def test_a_failure_that_nobody_saw_is_told_once_and_then_begun_anew(here: HereRe
     assert caught.value.cause.startswith(
         "stack.sh failed in its phase 'Installing OpenStack project source' at "
         "/opt/stack/devstack/functions-common:701, on `git call failed: [git clone /opt/stack/keystone]`: "
-        "the mirror has files that not everyone may read. Last words:\n"
+        "the mirror has files that not everyone may read. Its last lines:\n"
     )
     assert caught.value.remedy.startswith("chmod -R a+rX")
 
