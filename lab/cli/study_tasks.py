@@ -29,9 +29,10 @@ def density_bench(
 ) -> None:
     """Measure how many databases fit, as VMs and as containers (--quick: at most 15 minutes, else 60).
 
-    --budget: memory to fit databases into, as 2GiB; --objective: p95 in ms that databases must keep, beside twice
-    what one alone has; --answer-seconds: how long one may take to its first answer; --out: where, or what to go on
-    with; --name: the lab of the arms trove-vm and trove-container; --allow-dirty: measure a changed checkout.
+    --budget: memory to fit databases into, e.g. 2GiB; --objective: the p95 in ms that databases must keep, as well as
+    twice the p95 of one alone; --answer-seconds: how long a database may take to its first answer; --out: a folder,
+    new or of a run to continue; --name: the lab of the arms trove-vm and trove-container; --allow-dirty: measure a
+    modified checkout.
     """
     from lab.cli import show
     from lab.density.measure import bench, profile
@@ -46,7 +47,7 @@ def density_bench(
 
 @invocation.task
 def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool = False) -> None:
-    """Bring a whole fleet up as containers on this host, every database answering, and take it down again."""
+    """Bring a whole fleet up as containers on this host, until every database answers, and take it down again."""
     from lab.cli import show
     from lab.density.measure import fleet as whole
 
@@ -56,9 +57,9 @@ def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool =
 
 @invocation.task
 def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = "", results: str = "") -> None:
-    """Plan the hosts that a fleet needs: exact with its bound, first and best fit (--host=memory=256GiB,cpus=64).
+    """Plan the hosts for a fleet: exactly, with a bound, and by first and best fit (--host=memory=256GiB,cpus=64).
 
-    --results: the bench folders whose measured footprints count, with commas; without it the project's own run.
+    --results: the bench folders to take footprints from, comma-separated; by default, the project's own run.
     """
     from lab.density.planning import plan
 
@@ -69,7 +70,7 @@ def density_plan(c: Context, fleet: str = "dbod", host: str = "", arms: str = ""
 
 @invocation.task
 def density_report(c: Context, results: str) -> None:
-    """Render a bench's page again from its raw rows; of several runs, with commas, also what holds over them."""
+    """Render a run's page again from its raw rows; for several runs, comma-separated, also what holds across them."""
     from lab.cli import show
     from lab.core import raw_rows
     from lab.density.analysis import runs, summary
@@ -109,11 +110,12 @@ def dbod(
     name: str | None = None,
     json: bool = False,
 ) -> None:
-    """One of DBOD's operations by hand: create, backup, restore, clone, config-put, list … (--name: Trove's lab).
+    """Run one of DBOD's operations: create, backup, restore, clone, config-put, list … (--name: the lab of Trove).
 
-    --memory: MiB; --disk: GiB of data, and of log; --time: as 2026-01-31T23:59:59Z; --settings: key=value,key='a,b';
-    --off ends a maintenance or automatic backups: every --every hours from --hour (UTC) of week day --day (0: Monday)
-    on, --keep of them stay, one is tried every --drill days. --days: how long a backup made by hand stays.
+    --memory: in MiB; --disk: in GiB, for data and log each; --time: e.g. 2026-01-31T23:59:59Z; --settings:
+    key=value,key='a,b'. Automatic backups run every --every hours, counted from --hour (UTC) of weekday --day (0:
+    Monday); --keep of them are kept, and one is tried every --drill days. --off ends maintenance or automatic
+    backups. --days: how long a backup that was asked for is kept.
     """
     from lab.cli import show
     from lab.dbod import command
@@ -128,7 +130,7 @@ def dbod(
 
 @invocation.task
 def dbod_serve(c: Context, provider: str = "docker-host", port: int = 8750, name: str | None = None) -> None:
-    """Serve DBOD's REST and its page on 127.0.0.1 until Ctrl-C: durable jobs, schedules, the state checker."""
+    """Serve DBOD's REST API and web page on 127.0.0.1 until Ctrl-C: durable jobs, schedules, the state checker."""
     from lab.cli import show
     from lab.dbod.serve import server
 
@@ -140,7 +142,7 @@ def dbod_evaluate(
     c: Context, providers: str = "", engines: str = "", out: str = "", name: str | None = None,
     faults: bool = True, events: bool = False,
 ) -> None:  # fmt: skip
-    """Try every requirement of DBOD on every provider and engine, and what breaks; ends in a page."""
+    """Try every requirement of DBOD on every provider and engine, then break things; the result is a page."""
     from lab.cli import show
     from lab.dbod.evaluation import evaluate
     from lab.report import dbod as page

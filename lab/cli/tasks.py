@@ -22,9 +22,9 @@ def up(
     json: bool = False,
     from_manifest: str = "",
 ) -> None:
-    """Make the lab, or go on making it: ends with a database that answers SQL.
+    """Make the lab, or continue making it; ends with a database that answers SQL.
 
-    --dry-run says what would be done; --events tells progress as JSON lines; --from-manifest repeats a recorded run.
+    --dry-run: show what would be done; --events: progress as JSON lines; --from-manifest: repeat a recorded run.
     """
     from lab.cli import show
     from lab.lifecycle import up
@@ -37,7 +37,7 @@ def up(
 
 @invocation.task
 def status(c: Context, name: str | None = None, json: bool = False) -> None:
-    """Say what is: machine, services, agents, instances, and where the state file is behind."""
+    """Show machine, services, agents and instances as they are now, and where the state file is out of date."""
     from lab.cli import show
     from lab.lifecycle import labs
 
@@ -63,7 +63,7 @@ def ssh(c: Context, name: str | None = None, command: str = "") -> None:
 
 @invocation.task
 def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port: int = 0) -> None:
-    """Lead a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
+    """Forward a port of 127.0.0.1 to the lab's database, for stock clients, until Ctrl-C."""
     from lab.lifecycle import control
 
     control.tunnel(invocation.lab_name(name), datastore, port)
@@ -71,7 +71,7 @@ def tunnel(c: Context, name: str | None = None, datastore: str = "mariadb", port
 
 @invocation.task
 def logs(c: Context, name: str | None = None, out: str = "") -> None:
-    """Collect one bundle of what every part said, without secrets."""
+    """Collect the logs of every part in one bundle, without secrets."""
     from lab.cli import show
     from lab.lifecycle import logs as log_bundle
 
@@ -88,7 +88,7 @@ def halt(c: Context, name: str | None = None) -> None:
 
 @invocation.task
 def snapshot(c: Context, action: str, label: str = "", name: str | None = None, json: bool = False) -> None:
-    """Keep or bring back the whole machine: save, restore or delete --label=LABEL; list."""
+    """Save or restore the whole machine: save, restore or delete --label=LABEL; list."""
     from lab.cli import show
     from lab.lifecycle import control
 
@@ -107,7 +107,7 @@ def destroy(
 ) -> None:
     """Remove the lab and everything that it made (--all: every lab, and what they cached).
 
-    --yes: databases on demand too, with their backups.
+    --yes: databases on demand as well, with their backups.
     """
     from lab.cli import show
     from lab.cli.sweepers import SWEEPERS
@@ -119,7 +119,7 @@ def destroy(
 
 @invocation.task
 def doctor(c: Context, json: bool = False) -> None:
-    """Probe what this host can do; each finding with its fix."""
+    """Probe what this host can do; every finding comes with its fix."""
     from lab import doctor
     from lab.cli import show
 
@@ -128,7 +128,7 @@ def doctor(c: Context, json: bool = False) -> None:
 
 @invocation.task
 def releases(c: Context, distro: str = "", release: str = "", json: bool = False) -> None:
-    """Print the matrix: which release on which distribution, and how each is proven; --json tells all of it."""
+    """Print which release runs on which distribution, and how each is proven; --json has all the details."""
     from lab.cli import show
     from lab.config import matrix
 
@@ -138,7 +138,7 @@ def releases(c: Context, distro: str = "", release: str = "", json: bool = False
 
 @invocation.task
 def render(c: Context, distro: str, release: str, hypervisor: str = "qemu", out: str = "") -> None:
-    """Render DevStack's local.conf with Trove for a release on a distribution (--out: into a file)."""
+    """Render DevStack's local.conf with Trove for a release on a distribution (--out: to a file)."""
     from lab.cli import show
     from lab.install.devstack import localconf
 
@@ -156,10 +156,11 @@ def mirror(
     name: str | None = None,
     json: bool = False,
 ) -> None:
-    """What a host needs that reaches no git server, or nothing: sync, keep, status, export, import (--mirror=DIR).
+    """Mirror what a host without a git server, or without any network, needs: sync, keep, status, export, import.
 
-    sync takes git's part of --release (one or several, with commas) from --source; keep takes packages and images
-    from the lab --name, made by DevStack; export and import carry all of it in one file, --archive.
+    All of them take --mirror=DIR. sync fetches the git repositories of --release (comma-separated) from --source;
+    keep takes packages and images from the lab --name, made by DevStack; export and import move all of it as one
+    file, --archive.
     """
     from lab.cli import show
     from lab.lifecycle import mirrors
@@ -170,7 +171,7 @@ def mirror(
 
 @invocation.task
 def image_build(c: Context, distro: str = "debian13") -> None:
-    """Build the Trove guest image alone (cached by content); prints its path."""
+    """Build just the Trove guest image (cached by content) and print its path."""
     from lab.cli import show
     from lab.guest import standalone
 
@@ -179,7 +180,7 @@ def image_build(c: Context, distro: str = "debian13") -> None:
 
 @invocation.task
 def image_boot(c: Context, distro: str = "debian13") -> None:
-    """Boot the Trove guest image in QEMU until its agent dials the message queue."""
+    """Boot the Trove guest image in QEMU until its agent calls the message queue."""
     from lab.cli import show
     from lab.guest import standalone
 
@@ -188,13 +189,13 @@ def image_boot(c: Context, distro: str = "debian13") -> None:
 
 @invocation.spec_task
 def show_config(c: Context, merged: Merged) -> None:
-    """Print every setting, its value and where that came from."""
+    """Print every setting, its value, and where the value comes from."""
     invocation.emit(invocation.show_config(merged))
 
 
 @invocation.task
 def lock(c: Context, upgrade: bool = False) -> None:
-    """Write requirements.lock and requirements-dev.lock from pyproject.toml (--upgrade: newest versions)."""
+    """Write requirements.lock and requirements-dev.lock from pyproject.toml (--upgrade: to the newest versions)."""
     from lab.cli import lock as locks
     from lab.cli import show
 
@@ -206,9 +207,9 @@ def lock(c: Context, upgrade: bool = False) -> None:
 def test(
     c: Context, all: bool = False, unit: bool = False, tier: str = "", only: str = "", coverage: bool = False
 ) -> None:
-    """Run the tests: unit and integration (--unit: offline only; --all: the real lab too; --only: pytest's -k).
+    """Run the unit and integration tests (--unit: offline ones only; --all: the real lab too; --only: pytest's -k).
 
-    --tier: lint, unit, integration or e2e alone; --coverage: how much of lab/ they run, by line and branch.
+    --tier: just lint, unit, integration or e2e; --coverage: measure how much of lab/ they run, by line and branch.
     """
     from lab.cli import show, test_run
 
