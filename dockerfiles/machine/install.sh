@@ -1,6 +1,7 @@
 #!/bin/sh
-# OpenStack from Debian's packages, in an image or on a machine that was there; nothing of it starts meanwhile.
-# Arguments: files with names of packages. Safe to run again.
+# A cloud's packages of Debian, in an image or on a machine that was there; nothing of them starts meanwhile.
+# Arguments: files with names of packages; "units" beside this has the names of theirs. LIBRARY: the folder
+# with OpenStack's code, if not Debian's. Safe to run again.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -13,16 +14,13 @@ apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(cat "$@")
 
 # Upstream faults, each patch with its reference; --fuzz=0: a changed upstream must be looked at again
-cd /usr/lib/python3/dist-packages
+cd "${LIBRARY:-/usr/lib/python3/dist-packages}"
 for patch in "$here"/patches/*.patch; do
     patch --dry-run --reverse --force --strip=1 --input="$patch" > /dev/null || patch --fuzz=0 --strip=1 --input="$patch"
 done
 python3 -m compileall -q trove oslo_messaging/_drivers stevedore
 
 # The lab enables what it has configured; until then nothing starts at boot
-systemctl disable mariadb rabbitmq-server memcached keystone glance-api placement-api \
-    nova-api nova-api-metadata nova-conductor nova-scheduler nova-compute \
-    neutron-api neutron-ovn-maintenance-worker \
-    neutron-ovn-metadata-agent ovn-central ovn-host openvswitch-switch \
-    docker docker.socket containerd libvirtd libvirtd.socket libvirt-guests virtlogd trove-api trove-taskmanager trove-conductor epmd
+# shellcheck disable=SC2046
+systemctl disable $(cat "$here/units")
 systemctl mask open-iscsi iscsid haproxy e2scrub_reap

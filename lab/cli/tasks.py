@@ -194,12 +194,16 @@ def show_config(c: Context, merged: Merged) -> None:
 
 
 @invocation.task
-def lock(c: Context, upgrade: bool = False) -> None:
-    """Write requirements.lock and requirements-dev.lock from pyproject.toml (--upgrade: to the newest versions)."""
+def lock(c: Context, release: str = "", upgrade: bool = False) -> None:
+    """Write requirements.lock and requirements-dev.lock from pyproject.toml (--upgrade: to the newest versions).
+
+    --release: the lock of that OpenStack release instead, locks/RELEASE.lock from locks/RELEASE.in.
+    """
     from lab.cli import lock as locks
     from lab.cli import show
 
-    for path in locks.lock(upgrade=upgrade, note=show.note):
+    made = [locks.lock_release(release, upgrade=upgrade, note=show.note)] if release else []
+    for path in made or locks.lock(upgrade=upgrade, note=show.note):
         show.line(str(path))
 
 

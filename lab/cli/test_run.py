@@ -14,7 +14,7 @@ from lab.core.waits import Note
 from lab.host import packages
 from lab.machine.providers import NEEDS
 
-USUAL = "not density and not tempest and not beside"
+USUAL = "not density and not tempest and not beside and not wheels"
 """What runs without being named."""
 TIERS: Mapping[str, str] = {
     "lint": "lint",

@@ -83,12 +83,18 @@ class Catalog:
         """Releases that an installer can put on a distribution, oldest first."""
         if installer == "packages":
             return tuple(filter(None, [self.distro(distro).packages]))
+        if installer == "wheels":
+            row = self.installers[installer]
+            return row.releases if distro == row.distro else ()
         return tuple(r.name for r in self.releases if distro in r.distros)
 
     def distros_for(self, release: str, installer: str) -> tuple[str, ...]:
         """Distributions on which an installer can put a release, the preferred one first."""
         if installer == "packages":
             return tuple(d.name for d in self.distros if d.packages == release)
+        if installer == "wheels":
+            row = self.installers[installer]
+            return (row.distro,) if release in row.releases else ()
         return self.release(release).distros
 
     def check(self, distro: str, release: str, installer: str, provider: str = "", hypervisor: str = "") -> None:
@@ -132,7 +138,18 @@ class Catalog:
                 f"The packages installer has no OpenStack {release} on {distro}.",
                 f"It has {have}; ./inv releases shows what --installer=devstack has.",
             )
+        if installer == "wheels":
+            row = self.installers[installer]
+            return Unsupported(
+                f"The wheels installer has no OpenStack {release} on {distro}.",
+                f"It has {listed(row.releases)} on {row.distro}; ./inv releases shows what the others have.",
+            )
         here = self.releases_on(distro, installer)
+        if not self.release(release).distros:
+            return Unsupported(
+                f"The lab does not know DevStack's branch of {release} yet.",
+                f"./inv up --release={release} takes it from PyPI; ./inv releases --distro={distro} has the others.",
+            )
         return Unsupported(
             f"DevStack's stack.sh of {release} refuses {distro}.",
             f"{release} works on {listed(self.release(release).distros)}; {distro} takes {listed(here)}.",
@@ -162,6 +179,7 @@ def _consistent(catalog: Catalog) -> None:
     ]
     releases = {name for row in ranges for name in (row.since, row.until)}
     releases |= {d.packages for d in catalog.distros} | {p.release for p in catalog.proven}
+    releases |= {name for i in catalog.installers.values() for name in i.releases}
     distros = {name for r in catalog.releases for name in r.distros}
     distros |= {p.distro for p in catalog.proven} | {i.distro for i in catalog.installers.values()}
     for kind, used, rows in (("release", releases, catalog.releases), ("distribution", distros, catalog.distros)):

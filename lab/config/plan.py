@@ -12,7 +12,9 @@ from lab.config.catalog import Catalog
 from lab.config.settings import AUTO, NOTHING, LabSpec
 from lab.core.errors import Unsupported
 
-PACKAGES_HYPERVISORS = ("kvm", "qemu", "docker")
+OWN = ("packages", "wheels")
+"""Installers whose cloud the lab configures itself, and their hypervisors."""
+OWN_HYPERVISORS = ("kvm", "qemu", "docker")
 AUTOMATIC = ("docker", "libvirt")
 """Providers that the plan chooses by itself, in this order."""
 
@@ -62,7 +64,7 @@ def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
     value = {k: getattr(spec, k) if getattr(spec, k) != AUTO else c.value for k, c in chosen.items()}
     newest = _release(known, value["distro"], value["installer"])
     named = spec.release if spec.release != AUTO else newest.value
-    containers = value["installer"] == "packages" or known.release(named).nova_docker.how == "lab"
+    containers = value["installer"] in OWN or known.release(named).nova_docker.how == "lab"
     hypervisor = _hypervisor(facts, value["provider"], containers)
     choices = []
     for choice in (provider, distro, newest, by, hypervisor):
@@ -91,10 +93,10 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
     if "kvm" in (decided.hypervisor, decided.beside) and facts.kvm[0] is False and decided.provider != "ssh":
         setting = "hypervisor" if decided.hypervisor == "kvm" else "beside"
         raise Unsupported(f"KVM cannot be used here: {facts.kvm[1]}.", f"Leave out --{setting}, or give qemu.")
-    if decided.installer == "packages" and decided.hypervisor not in PACKAGES_HYPERVISORS:
+    if decided.installer in OWN and decided.hypervisor not in OWN_HYPERVISORS:
         raise Unsupported(
-            f"The packages installer has no hypervisor {decided.hypervisor}.",
-            f"Give --hypervisor={' or '.join(PACKAGES_HYPERVISORS)}; ./inv render knows {decided.hypervisor}.",
+            f"The {decided.installer} installer has no hypervisor {decided.hypervisor}.",
+            f"Give --hypervisor={' or '.join(OWN_HYPERVISORS)}; ./inv render knows {decided.hypervisor}.",
         )
     if decided.mirror and decided.installer != "devstack":
         raise Unsupported(
@@ -129,17 +131,23 @@ def installer(known: Catalog, spec: LabSpec, origins: Mapping[str, str]) -> Choi
     have = " and ".join(f"{release} on {distro}" for distro, release in carried.items())
     if spec.mirror:
         return Choice("installer", "devstack", "a mirror is for what is cloned")
-    if spec.hypervisor not in (AUTO, *PACKAGES_HYPERVISORS):
+    if spec.hypervisor not in (AUTO, *OWN_HYPERVISORS):
         return Choice("installer", "devstack", f"packages run no {spec.hypervisor}")
+    wheels = known.installers["wheels"]
+    if spec.release in wheels.releases and spec.distro in (AUTO, wheels.distro):
+        return Choice("installer", "wheels", f"{spec.release} is on PyPI, and installs in minutes")
     if not any(spec.distro in (AUTO, d) and spec.release in (AUTO, r) for d, r in carried.items()):
         return Choice("installer", "devstack", f"packages there are of {have} only")
     return Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
 
 
 def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
+    """Raises: Unsupported, where the installer knows no distribution for the release."""
     if spec.installer != "devstack" or spec.release == AUTO:
         return Choice("distro", "debian13", "the distribution whose packages the installer is proven with")
     wanted = known.release(spec.release)
+    if not wanted.distros:
+        known.check(known.installers[spec.installer].distro, spec.release, spec.installer)
     fit = [name for name in wanted.distros if provider in known.distro(name).providers]
     return Choice("distro", (*fit, *wanted.distros)[0], f"the first that stack.sh of {wanted.name} takes")
 
@@ -147,6 +155,8 @@ def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
 def _release(known: Catalog, distro: str, installer: str) -> Choice:
     if installer == "packages":
         return Choice("release", known.distro(distro).packages or "master", f"what {distro} carries as packages")
+    if installer == "wheels":
+        return Choice("release", known.installers[installer].releases[-1], "the newest that has a lock")
     fit = [r for r in known.releases if distro in r.distros and r.state != "development"]
     if maintained := [r.name for r in fit if r.state == "maintained"]:
         return Choice("release", maintained[-1], f"the newest maintained one whose stack.sh takes {distro}")

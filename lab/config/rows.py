@@ -51,7 +51,7 @@ class NovaDocker:
 
 @dataclass(frozen=True)
 class Release:
-    """One OpenStack release as DevStack installs it.
+    """One OpenStack release, and how DevStack installs it; ``distros`` is empty where it does not.
 
     ``projects`` is the ref that the projects share, ``variables`` the prefixes of DevStack's ``X_BRANCH`` settings,
     ``refs`` the exceptions by prefix. ``distros`` are those that stack.sh accepts, the preferred one first.
@@ -60,14 +60,14 @@ class Release:
 
     name: str
     state: Literal["end of life", "unmaintained", "maintained", "development"]
-    distros: tuple[str, ...]
     python: str
     network: Literal["nova-network", "ml2-ovs", "ovn"]
-    git_base: str
-    projects: str
-    variables: tuple[str, ...]
-    devstack: Source
-    trove: Trove
+    distros: tuple[str, ...] = ()
+    git_base: str = ""
+    projects: str = ""
+    variables: tuple[str, ...] = ()
+    devstack: Source = field(default_factory=lambda: Source("", ""))
+    trove: Trove = field(default_factory=lambda: Trove("plugin", "", ""))
     refs: Mapping[str, str] = field(default_factory=dict)
     nova_docker: NovaDocker = field(default_factory=NovaDocker)
 
@@ -126,7 +126,7 @@ class Installer:
     """What an installer takes unless something else is asked for: its distribution, and sizes in GiB, with reasons.
 
     ``memory`` is the machine's (a container's limit), ``disk`` a virtual machine's, ``room`` what must be free on the
-    host before one begins.
+    host before one begins. ``releases`` are those that it has by itself, without a row that says so elsewhere.
     """
 
     distro: str
@@ -135,6 +135,7 @@ class Installer:
     disk: int
     room: int
     room_why: str
+    releases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

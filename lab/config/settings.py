@@ -50,7 +50,7 @@ class LabSpec:
     )
     distro: str = _setting(AUTO, "the machine's distribution, as ./inv releases names it", pattern=_WORD)
     release: str = _setting(AUTO, "OpenStack's release, icehouse … master", pattern=_WORD)
-    installer: str = _setting(AUTO, "how OpenStack gets there", choices=(AUTO, "packages", "devstack"))
+    installer: str = _setting(AUTO, "how OpenStack gets there", choices=(AUTO, "packages", "wheels", "devstack"))
     hypervisor: str = _setting(AUTO, "what runs the guests", choices=(AUTO, "kvm", "qemu", "docker", "lxc"))
     beside: str = _setting(
         NOTHING,

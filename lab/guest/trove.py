@@ -16,6 +16,7 @@ from lab.containers import client
 from lab.core import process
 from lab.core.job import Job
 from lab.core.resources import RESOURCES
+from lab.guest import agent as agents
 from lab.guest import backup, datastores
 from lab.guest.agent import Agent
 from lab.guest.datastores import Datastore
@@ -50,7 +51,7 @@ class Recipe:
     def key(self) -> str:
         """Hash of all that it is made from."""
         carried = [d.key for d in self.datastores] + ([backup.key(self.suite)] if self.backups else [])
-        own = self.agent.commit if self.agent else ""
+        own = self.agent.key if self.agent else ""
         return content(json.dumps(asdict(self._rootfs)), *carried, own, *SOURCES)
 
     def build(self, target: Path, job: Job) -> None:
@@ -87,7 +88,7 @@ class Recipe:
         job.as_root("sh", FOLDER / "finish.sh", root)
         if self.agent:
             job.note(f"putting in the guest agent of Trove {self.agent.ref}")
-            self.agent.install(root, job)
+            agents.install(self.agent, root, job)
         job.note("loading the datastores' images into the guest's Docker")
         archives = {tag: root.parent / f"{tag.split('/')[-1].replace(':', '-')}.tar" for tag in tags}
         for tag, file in archives.items():

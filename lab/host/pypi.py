@@ -21,6 +21,12 @@ def configuration() -> str:
     return render(listed)
 
 
+def environment() -> dict[str, str]:
+    """The same as environment variables that pip reads."""
+    lines = (line.partition(" = ") for line in configuration().splitlines()[1:])
+    return {f"PIP_{name.replace('-', '_').upper()}": value for name, _, value in lines}
+
+
 def offline(folder: str) -> str:
     """The text of a pip.conf that takes the wheels of a folder and asks nobody."""
     return f"[global]\nno-index = true\nfind-links = {folder}\n"

@@ -1,4 +1,4 @@
-"""OpenStack from the machine's packages: configuration, databases, services, networks, as repeatable steps."""
+"""OpenStack whose code the machine's image has: configuration, databases, services, networks; steps to repeat."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from lab.install import given, render, resources
 from lab.install.contract import Ground
 from lab.install.given import GivenMachine
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
+from lab.install.render import File
 from lab.install.site import PORTS, Site
 from lab.install.target import Target
 from lab.machine import image, keys
+from lab.machine.image import Layer
 
 FIRST_UNITS = ("trove-lab-address", "openvswitch-switch", "mariadb", "rabbitmq-server", "memcached", "ovn-central")
 UNITS = (
@@ -49,7 +51,23 @@ UNITS = (
 )
 SWIFT_UNITS = tuple(f"trove-lab-swift@{server}" for server in ("account", "container", "obj", "proxy"))
 LIBVIRT_UNITS = ("libvirtd", "virtlogd", "libvirt-guests")
-RULES = "/usr/lib/python3/dist-packages/trove/templates"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where OpenStack's code comes from: the ``layer`` of the machine's image that has it.
+
+    In the machine, ``library`` is the folder with its modules and ``python`` the interpreter that finds them there;
+    ``files`` are what the layer lacks, to be written with the configuration.
+    """
+
+    layer: Layer
+    library: str
+    python: str
+    files: tuple[File, ...] = ()
+
+
+DEBIAN = Code(image.PACKAGES, "/usr/lib/python3/dist-packages", "/usr/bin/python3")
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,7 @@ class Packages:
     """The installer, for the lab on ``ground``."""
 
     ground: Ground
+    code: Code = DEBIAN
     settled: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, int] = field(default_factory=lambda: PORTS)
     mounts: Mapping[str, str] = field(default_factory=dict)
@@ -78,6 +97,7 @@ class Packages:
             database_timeout=spec.database_timeout,
             backups=spec.with_ == BACKUPS,
             walls=spec.provider == "ssh",
+            python=self.code.python,
         )
 
     @property
@@ -87,11 +107,11 @@ class Packages:
 
     def image_tag(self, suite: str) -> str:
         """See Installer.image_tag."""
-        return image.machine_tag(suite, image.PACKAGES)
+        return image.machine_tag(suite, self.code.layer)
 
     def make_image(self, suite: str, job: Job) -> None:
         """See Installer.make_image."""
-        image.machine(suite, image.PACKAGES, job)
+        image.machine(suite, self.code.layer, job)
 
     @property
     def install_title(self) -> str:
@@ -147,13 +167,14 @@ class Packages:
 
     def offer_settings(self, datastore: str, version: str) -> None:
         """Tell Trove which settings users may change."""
-        self._target.offer_settings("trove", ["trove-manage"], RULES, datastore, version)
+        rules = f"{self.code.library}/trove/templates"
+        self._target.offer_settings("trove", ["trove-manage"], rules, datastore, version)
 
     @cached_property
     def _archive(self) -> bytes:
         site = self.site
-        files = render.render(site, self.ground.home.secrets, render.first(site))
-        return render.archive(files + render.driver() if site.virt_type == "docker" else files)
+        files = [*self.code.files, *render.render(site, self.ground.home.secrets, render.first(site))]
+        return render.archive(files + render.driver(self.code.library) if site.virt_type == "docker" else files)
 
     @property
     def _units(self) -> tuple[str, ...]:
@@ -176,7 +197,7 @@ class Packages:
         note("starting the database server, the message queue and the switch")
         self._target.script("first.sh", *FIRST_UNITS)
         if self.site.backups:
-            self._target.script("swift.sh")
+            self._target.script("swift.sh", self.code.python)
         self._target.mark("configured", self._key)
 
     def _has_databases(self) -> bool:

@@ -32,8 +32,8 @@ WALLS = ("etc/trove-lab/walls.sh",)
 BESIDE = ("etc/nova/nova-machines.conf", "etc/systemd/system/nova-compute-machines.service")
 """Files of a second compute service, of machines beside containers."""
 DRIVER = RESOURCES / "novadriver" / "nova" / "virt" / "docker"
-DRIVER_TARGET = "/usr/lib/python3/dist-packages/nova/virt/docker"
-"""Nova loads drivers from nova.virt only, and that is no namespace package."""
+DRIVER_TARGET = "nova/virt/docker"
+"""In the folder with OpenStack's code: Nova loads drivers from nova.virt only, and that is no namespace package."""
 
 _GROUPS = {
     "etc/keystone": "keystone",
@@ -77,10 +77,11 @@ def first(site: Site) -> list[str]:
     return [name for name in names() if name not in skip and (site.backups or not name.startswith(SWIFT))]
 
 
-def driver() -> list[File]:
-    """The Nova driver for containers, as files of Nova."""
+def driver(library: str) -> list[File]:
+    """The Nova driver for containers, as files of Nova, which lies below ``library`` in the machine."""
     return [
-        File(f"{DRIVER_TARGET}/{path.name}", path.read_text(), "root", 0o644) for path in sorted(DRIVER.glob("*.py"))
+        File(f"{library}/{DRIVER_TARGET}/{path.name}", path.read_text(), "root", 0o644)
+        for path in sorted(DRIVER.glob("*.py"))
     ]
 
 

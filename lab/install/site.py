@@ -32,7 +32,10 @@ DATABASES = (
 )
 """Database and the user that owns it."""
 
-CLOSED_TCP = (4369, 5672, 11211, 25672, 6080, 6640, 6641, 6642, 8775, 16509, *PORTS.values())
+METADATA_PORT = 8775
+"""Nova's, which Neutron's agents ask for the guests."""
+
+CLOSED_TCP = (4369, 5672, 11211, 25672, 6080, 6640, 6641, 6642, METADATA_PORT, 16509, *PORTS.values())
 """What listens on a machine with the cloud on it, beside SSH: the message queue with its port mapper, memcached, the
 console, Open vSwitch and OVN, Nova's metadata, libvirt, and the APIs."""
 CLOSED_UDP = (6081,)
@@ -78,6 +81,7 @@ class Site:
     ``beside``: the ``virt_type`` of a second compute service, of machines, where the first runs containers; or empty.
     ``backups``: Swift is there, and the guests carry what Trove backs up with.
     ``walls``: the machine has neighbours, whom the cloud's ports do not answer.
+    ``python``: the interpreter that has OpenStack's modules.
     ``public_ports``: service type to the port published on the host's loopback.
     """
 
@@ -89,6 +93,7 @@ class Site:
     beside: str = ""
     backups: bool = False
     walls: bool = False
+    python: str = "/usr/bin/python3"
     host_ip: str = HOST_IP
     host_name: str = "machine"
     region: str = "RegionOne"

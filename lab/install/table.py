@@ -10,6 +10,7 @@ from lab.install.contract import Ground, Installer
 from lab.install.devstack import limits
 from lab.install.devstack.installer import DevStack
 from lab.install.packages import Packages
+from lab.install.wheels import installer as wheels
 
 
 @dataclass(frozen=True)
@@ -23,5 +24,6 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "packages": Kind(Packages),
+    "wheels": Kind(wheels.make, check=wheels.check),
     "devstack": Kind(DevStack, ("devstack",), limits.check),
 }

@@ -79,7 +79,7 @@ class Target:
         """
         rules = f"{templates}/{datastore}/validation-rules.json"
         self.remote().run(
-            "runuser", "-u", user, "--", *manage,
+            "env", "--chdir=/", "runuser", "-u", user, "--", *manage,
             "db_load_datastore_config_parameters", datastore, version, rules,
             timeout=self.seconds, timeout_setting="--install-timeout", log=self.home.log("datastores"),
         )  # fmt: skip

@@ -11,16 +11,26 @@ from lab.build import rootfs
 from lab.containers import client
 from lab.core.job import Job
 from lab.core.resources import RESOURCES
-from lab.host import apt
+from lab.host import apt, pypi
 
 
 @dataclass(frozen=True)
 class Layer:
-    """An image of ours: its repository, the directory that it is built from, and the build's arguments."""
+    """An image of ours: its repository, the directory that it is built from, and the build's arguments.
+
+    ``files`` are further ones of the build, name to path; ``pip``: it takes packages from where this host's pip does.
+    """
 
     repository: str
     directory: Path
     arguments: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    pip: bool = False
+
+    @property
+    def extra(self) -> dict[str, bytes]:
+        """The further files' content."""
+        return {name: path.read_bytes() for name, path in self.files.items()}
 
 
 BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
@@ -28,11 +38,24 @@ BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
 
 PACKAGES = Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
 """OpenStack's packages."""
+CINDER = "trove-delete-without-cinder.patch"
+"""The one fault that Trove 26 still has."""
 
 
 def devstack(hypervisor: str) -> Layer:
     """What stack.sh would install with apt for a hypervisor."""
     return Layer("trove-lab/devstack", RESOURCES / "dockerfiles" / "devstack", {"HYPERVISOR": hypervisor})
+
+
+def wheels(release: str) -> Layer:
+    """OpenStack's wheels, as the release's lock has them."""
+    folder = RESOURCES / "dockerfiles" / "wheels"
+    files = {
+        "install.sh": PACKAGES.directory / "install.sh",
+        f"patches/{CINDER}": PACKAGES.directory / "patches" / CINDER,
+        "requirements.lock": RESOURCES / "locks" / f"{release}.lock",
+    }
+    return Layer("trove-lab/wheels", folder, files=files, pip=True)
 
 
 def base_tag(suite: str) -> str:
@@ -43,7 +66,7 @@ def base_tag(suite: str) -> str:
 
 def machine_tag(suite: str, wanted: Layer) -> str:
     """The tag that ``machine`` gives, known before anything is built."""
-    tar = client.context(wanted.directory, {})
+    tar = client.context(wanted.directory, wanted.extra)
     return client.content_tag(wanted.repository, tar, {"BASE": base_tag(suite), **wanted.arguments})
 
 
@@ -65,7 +88,8 @@ def machine(suite: str, wanted: Layer, job: Job) -> str:
         wanted.repository,
         wanted.directory,
         arguments={"BASE": base(suite, job), **wanted.arguments},
-        proxies=apt.proxies(dict(os.environ)),
+        extra=wanted.extra,
+        proxies={**apt.proxies(dict(os.environ)), **(pypi.environment() if wanted.pip else {})},
         job=job,
     )
 

@@ -20,7 +20,7 @@ from lab.core.job import Job
 from lab.core.steps import Step
 from lab.core.waits import Note
 from lab.guest import agent
-from lab.guest.agent import Agent
+from lab.guest.agent import GitAgent
 from lab.guest.guests import Guests
 from lab.host import git_mirrors
 from lab.install import render, resources
@@ -57,9 +57,9 @@ class DevStack:
         return self.kept.in_machine if self.kept else ""
 
     @cached_property
-    def agent(self) -> Agent:
+    def agent(self) -> GitAgent:
         """See Installer.agent. Raises: GitUnreachable."""
-        return agent.of(self.ground.home, self.ground.spec.release, self.ground.spec.mirror)
+        return agent.from_git(self.ground.home, self.ground.spec.release, self.ground.spec.mirror)
 
     @property
     def settled(self) -> Mapping[str, str]:

@@ -67,7 +67,7 @@ def files(home: Home, wanted: Spec, taken: str) -> list[File]:
         files.append(dataclasses.replace(unit, path=f"/{COMPUTE}".replace("nova-compute", "devstack@n-cpu")))
         files += [
             dataclasses.replace(f, path=f"{PLUGIN_FILES}/novadriver/docker/{Path(f.path).name}")
-            for f in render.driver()
+            for f in render.driver("")
         ]
         files.append(_file("hypervisor-docker", f"{PLUGIN_FILES}/novadriver/hypervisor-docker"))
     if userspace:

@@ -2,6 +2,7 @@
 # Every service's database, schema and first records, side by side. Arguments: region, internal and public URL of
 # Keystone; the administrator's password on standard input. Safe to run again.
 set -euo pipefail
+cd / # stevedore looks into the working folder, which these users may not in root's
 region=$1 internal=$2 public=$3
 IFS= read -r password || [ -n "$password" ]
 

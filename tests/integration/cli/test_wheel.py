@@ -24,7 +24,7 @@ print(image.machine_tag("trixie", image.PACKAGES))
 print(images.guest("trixie").key)
 from lab.install import render
 from lab.core.secrets import Secrets
-print(len(render.driver()), sorted(file.path for file in render.driver()))
+print(len(render.driver("/")), sorted(file.path for file in render.driver("/")))
 """
 """What an `up` would build: the tags and keys are hashes of all that goes in."""
 

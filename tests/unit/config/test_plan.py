@@ -143,6 +143,8 @@ LIBVIRT = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
 @pytest.mark.parametrize(
     ("facts", "asked", "expected"),
     [
+        (HERE, {"release": "2026.2"}, ("wheels", "debian13", "2026.2", "docker")),
+        (HERE, {"installer": "wheels"}, ("wheels", "debian13", "2026.2", "docker")),
         (HERE, {"release": "2026.1"}, ("devstack", "debian13", "2026.1", "docker")),
         (HERE, {"distro": "debian12"}, ("devstack", "debian12", "2026.1", "docker")),
         (HERE, {"distro": "trixie"}, ("packages", "debian13", "2025.1", "docker")),
@@ -190,7 +192,7 @@ def test_every_cell_is_a_plan_or_a_reason_with_a_way_out(facts: Facts) -> None:
     for distro, release, installer, provider, hypervisor in itertools.product(
         ["auto", *(row.name for row in rows.distros)],
         ["auto", *(row.name for row in rows.releases)],
-        ["auto", "packages", "devstack"],
+        ["auto", *rows.installers],
         ["auto", "docker", "libvirt", "virtualbox", "ssh"],
         ["auto", "docker", "qemu", "lxc"],
     ):

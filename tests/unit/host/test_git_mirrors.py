@@ -117,10 +117,10 @@ def test_the_commit_of_a_branch_or_tag_is_asked_from_the_repository_itself(sourc
 def test_the_guest_agent_is_the_releases_own_and_settled_once(source: Path, tmp_path: Path) -> None:
     home = Home("x", tmp_path / "labs")
     spec = LabSpec(installer="devstack", release="2026.1", mirror=str(source))
-    first = agent.of(home, spec.release, spec.mirror)
+    first = agent.from_git(home, spec.release, spec.mirror)
     assert first.commit == git(source / "openstack/trove", "rev-parse", "stable/2026.1")
     home.make()
     home.state["agent.commit"] = "0" * 40
-    assert agent.of(home, spec.release, spec.mirror).commit == "0" * 40
+    assert agent.from_git(home, spec.release, spec.mirror).commit == "0" * 40
     with_agent, plain = (trove.Recipe("trixie", a).key for a in (first, None))
     assert with_agent != plain

@@ -25,6 +25,7 @@ from tests.integration.install.devstack import stackhead
 
 pytestmark = pytest.mark.integration
 ROWS = catalog.load()
+RELEASES = [release for release in ROWS.releases if release.distros]
 TROVE = {"trove", "tr-api", "tr-tmgr", "tr-cond"}
 REFUSALS = ("FORCE=yes", "Unable to determine DISTRO", "stack.sh wanted: sudo dnf install")
 NASTY = {
@@ -58,7 +59,7 @@ def record() -> Iterator[Callable[[str], None]]:
     """Collects table rows; writes them where LAB_DEVSTACK_RECORD says, if all releases passed."""
     rows: list[str] = []
     yield rows.append
-    if (path := os.environ.get("LAB_DEVSTACK_RECORD")) and len(rows) == len(ROWS.releases):
+    if (path := os.environ.get("LAB_DEVSTACK_RECORD")) and len(rows) == len(RELEASES):
         text = Path(path).read_text()
         head, mark, _ = text.partition("<!-- results -->\n")
         Path(path).write_text(head + mark + "\n".join(rows) + "\n")
@@ -73,7 +74,7 @@ def work() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.mark.parametrize("release", ROWS.releases, ids=lambda r: r.name)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.name)
 def test_stack_sh_reads_it_as_the_catalog_says(
     release: Release, devstack: Path, work: Path, record: Callable[[str], None]
 ) -> None:
@@ -101,7 +102,7 @@ def test_stack_sh_reads_it_as_the_catalog_says(
     )
 
 
-@pytest.mark.parametrize("release", ROWS.releases, ids=lambda r: r.name)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.name)
 def test_every_setting_is_read_by_something(release: Release, devstack: Path) -> None:
     """No name is set that neither DevStack nor Trove's plugin of that release mentions."""
     sources = [(devstack, release.devstack.commit, ".")]

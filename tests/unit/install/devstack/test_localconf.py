@@ -18,6 +18,7 @@ from lab.install.devstack.localconf import Facts, Spec, render, render_command, 
 from tests.golden import same
 
 ROWS = catalog.load()
+RELEASES = [release for release in ROWS.releases if release.distros]
 HEADER = re.compile(r"\[\[.+\|.*\]\]")  # as DevStack's inc/meta-config has it
 CONTAINER = Facts(volumes=False, openvswitch=False, nofile=False, ksm=False)
 
@@ -50,7 +51,7 @@ def sourced(text: str, names: list[str]) -> dict[str, str]:
     return dict(zip(names, done.stdout.decode().split("\0")[:-1], strict=True))
 
 
-@pytest.mark.parametrize("release", ROWS.releases, ids=lambda r: r.name)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.name)
 def test_golden(release: Release) -> None:
     same(f"localconf/{release.name}.conf", render(spec(release.name)))
 
@@ -98,7 +99,7 @@ def test_listing_1_of_the_report() -> None:
     )
 
 
-@pytest.mark.parametrize("release", ROWS.releases, ids=lambda r: r.name)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.name)
 def test_each_render_is_bash_and_sets_nothing_twice(release: Release) -> None:
     for distro in release.distros:
         for hypervisor in HYPERVISORS if release.nova_docker.how != "none" else ("kvm", "qemu", "lxc"):

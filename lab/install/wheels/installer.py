@@ -1,0 +1,38 @@
+"""OpenStack from PyPI: the steps and templates of Debian's packages, on an image that has a release's wheels."""
+
+from __future__ import annotations
+
+from lab.config.settings import LabSpec
+from lab.core.errors import Unsupported
+from lab.guest import agent
+from lab.install.contract import Ground
+from lab.install.packages import Code, Packages
+from lab.install.wheels.units import UNITS
+from lab.machine import image
+
+VENV = "/opt/openstack"
+
+
+def make(ground: Ground) -> Packages:
+    """The installer, for the lab on ``ground``."""
+    release = ground.spec.release
+    return Packages(
+        ground,
+        code=Code(
+            image.wheels(release),
+            f"{VENV}/lib/python3.x/site-packages",
+            f"{VENV}/bin/python",
+            tuple(unit.file(VENV) for unit in UNITS),
+        ),
+        agent=agent.from_lock(release),
+        image_title="build the machine's image with OpenStack's wheels",
+    )
+
+
+def check(spec: LabSpec) -> None:
+    """Refuse what it does not do yet. Raises: Unsupported."""
+    if spec.provider == "ssh":
+        raise Unsupported(
+            "The wheels installer puts nothing on a machine of yours yet.",
+            "Leave out --release for --installer=packages, which does; or leave out --host.",
+        )
