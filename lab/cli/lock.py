@@ -50,8 +50,11 @@ def lock_release(name: str, *, upgrade: bool, note: Note) -> Path:
         known = listed(sorted(path.stem for path in (RESOURCES / "locks").glob("*.in")))
         raise Unsupported(f"There is no {source}.", f"Write it like the others ({known}): a line for each project.")
     rows = catalog.load()
-    python = rows.distro(rows.installers["wheels"].distro).python
+    wheels = rows.installers["wheels"]
+    python = rows.distro(wheels.distro).python
     options = [f"--python-version={python}", "--python-platform=x86_64-manylinux_2_36", *_newest(upgrade)]
+    if name in wheels.locks and (date := wheels.locks[name].newest):
+        options.append(f"--exclude-newer={date}")
     what = f"OpenStack {name} and all that it imports"
     return _compile(f"locks/{name}.lock", source, what, options, note, of=name)
 

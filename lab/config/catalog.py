@@ -85,7 +85,7 @@ class Catalog:
             return tuple(filter(None, [self.distro(distro).packages]))
         if installer == "wheels":
             row = self.installers[installer]
-            return row.releases if distro == row.distro else ()
+            return tuple(row.locks) if distro == row.distro else ()
         return tuple(r.name for r in self.releases if distro in r.distros)
 
     def distros_for(self, release: str, installer: str) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Catalog:
             return tuple(d.name for d in self.distros if d.packages == release)
         if installer == "wheels":
             row = self.installers[installer]
-            return (row.distro,) if release in row.releases else ()
+            return (row.distro,) if release in row.locks else ()
         return self.release(release).distros
 
     def check(self, distro: str, release: str, installer: str, provider: str = "", hypervisor: str = "") -> None:
@@ -142,7 +142,7 @@ class Catalog:
             row = self.installers[installer]
             return Unsupported(
                 f"The wheels installer has no OpenStack {release} on {distro}.",
-                f"It has {listed(row.releases)} on {row.distro}; ./inv releases shows what the others have.",
+                f"It has {listed(row.locks)} on {row.distro}; ./inv releases shows what the others have.",
             )
         here = self.releases_on(distro, installer)
         if not self.release(release).distros:
@@ -179,7 +179,7 @@ def _consistent(catalog: Catalog) -> None:
     ]
     releases = {name for row in ranges for name in (row.since, row.until)}
     releases |= {d.packages for d in catalog.distros} | {p.release for p in catalog.proven}
-    releases |= {name for i in catalog.installers.values() for name in i.releases}
+    releases |= {name for i in catalog.installers.values() for name in i.locks}
     distros = {name for r in catalog.releases for name in r.distros}
     distros |= {p.distro for p in catalog.proven} | {i.distro for i in catalog.installers.values()}
     for kind, used, rows in (("release", releases, catalog.releases), ("distribution", distros, catalog.distros)):

@@ -134,7 +134,7 @@ def installer(known: Catalog, spec: LabSpec, origins: Mapping[str, str]) -> Choi
     if spec.hypervisor not in (AUTO, *OWN_HYPERVISORS):
         return Choice("installer", "devstack", f"packages run no {spec.hypervisor}")
     wheels = known.installers["wheels"]
-    if spec.release in wheels.releases and spec.distro in (AUTO, wheels.distro):
+    if spec.release in wheels.locks and spec.distro in (AUTO, wheels.distro):
         return Choice("installer", "wheels", f"{spec.release} is on PyPI, and installs in minutes")
     if not any(spec.distro in (AUTO, d) and spec.release in (AUTO, r) for d, r in carried.items()):
         return Choice("installer", "devstack", f"packages there are of {have} only")
@@ -156,7 +156,7 @@ def _release(known: Catalog, distro: str, installer: str) -> Choice:
     if installer == "packages":
         return Choice("release", known.distro(distro).packages or "master", f"what {distro} carries as packages")
     if installer == "wheels":
-        return Choice("release", known.installers[installer].releases[-1], "the newest that has a lock")
+        return Choice("release", [*known.installers[installer].locks][-1], "the newest that has a lock")
     fit = [r for r in known.releases if distro in r.distros and r.state != "development"]
     if maintained := [r.name for r in fit if r.state == "maintained"]:
         return Choice("release", maintained[-1], f"the newest maintained one whose stack.sh takes {distro}")

@@ -122,11 +122,21 @@ class Distro:
 
 
 @dataclass(frozen=True)
+class Lock:
+    """How a release's wheels are locked: packages that are ``newest`` at that date (empty: today), and the upstream
+    faults that it still has, as names in dockerfiles/machine/patches.
+    """
+
+    patches: tuple[str, ...]
+    newest: str = ""
+
+
+@dataclass(frozen=True)
 class Installer:
     """What an installer takes unless something else is asked for: its distribution, and sizes in GiB, with reasons.
 
     ``memory`` is the machine's (a container's limit), ``disk`` a virtual machine's, ``room`` what must be free on the
-    host before one begins. ``releases`` are those that it has by itself, without a row that says so elsewhere.
+    host before one begins. ``locks`` are of the releases that it has by itself, oldest first.
     """
 
     distro: str
@@ -135,7 +145,7 @@ class Installer:
     disk: int
     room: int
     room_why: str
-    releases: tuple[str, ...] = ()
+    locks: Mapping[str, Lock] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.build import rootfs
+from lab.config import catalog
 from lab.containers import client
 from lab.core.job import Job
 from lab.core.resources import RESOURCES
@@ -38,8 +39,6 @@ BASE = Layer("trove-lab/base", RESOURCES / "dockerfiles" / "base")
 
 PACKAGES = Layer("trove-lab/machine", RESOURCES / "dockerfiles" / "machine")
 """OpenStack's packages."""
-CINDER = "trove-delete-without-cinder.patch"
-"""The one fault that Trove 26 still has."""
 
 
 def devstack(hypervisor: str) -> Layer:
@@ -49,13 +48,10 @@ def devstack(hypervisor: str) -> Layer:
 
 def wheels(release: str) -> Layer:
     """OpenStack's wheels, as the release's lock has them."""
-    folder = RESOURCES / "dockerfiles" / "wheels"
-    files = {
-        "install.sh": PACKAGES.directory / "install.sh",
-        f"patches/{CINDER}": PACKAGES.directory / "patches" / CINDER,
-        "requirements.lock": RESOURCES / "locks" / f"{release}.lock",
-    }
-    return Layer("trove-lab/wheels", folder, files=files, pip=True)
+    patches = [f"patches/{name}.patch" for name in catalog.load().installers["wheels"].locks[release].patches]
+    files = {name: PACKAGES.directory / name for name in ("install.sh", *patches)}
+    files["requirements.lock"] = RESOURCES / "locks" / f"{release}.lock"
+    return Layer("trove-lab/wheels", RESOURCES / "dockerfiles" / "wheels", files=files, pip=True)
 
 
 def base_tag(suite: str) -> str:

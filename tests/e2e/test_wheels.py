@@ -17,7 +17,7 @@ from tests.e2e.guests import Guest
 pytestmark = pytest.mark.wheels
 
 NAME = "e2e-wheels"
-RELEASE = catalog.load().installers["wheels"].releases[-1]
+RELEASE = [*catalog.load().installers["wheels"].locks][-1]
 
 
 @pytest.fixture(scope="module")

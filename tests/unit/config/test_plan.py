@@ -145,7 +145,8 @@ LIBVIRT = dataclasses.replace(HERE, libvirt=(True, "libvirt answers"))
     [
         (HERE, {"release": "2026.2"}, ("wheels", "debian13", "2026.2", "docker")),
         (HERE, {"installer": "wheels"}, ("wheels", "debian13", "2026.2", "docker")),
-        (HERE, {"release": "2026.1"}, ("devstack", "debian13", "2026.1", "docker")),
+        (HERE, {"release": "2026.1"}, ("wheels", "debian13", "2026.1", "docker")),
+        (HERE, {"release": "2025.2"}, ("devstack", "debian12", "2025.2", "docker")),
         (HERE, {"distro": "debian12"}, ("devstack", "debian12", "2026.1", "docker")),
         (HERE, {"distro": "trixie"}, ("packages", "debian13", "2025.1", "docker")),
         (HERE, {"mirror": "/srv/git"}, ("devstack", "debian13", "2026.1", "docker")),

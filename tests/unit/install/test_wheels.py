@@ -19,7 +19,7 @@ from lab.install import packages
 from lab.install.wheels.units import UNITS
 from tests.golden import same
 
-RELEASES = catalog.load().installers["wheels"].releases
+RELEASES = tuple(catalog.load().installers["wheels"].locks)
 OTHERS = {*packages.LIBVIRT_UNITS, "ovn-host", "trove-lab-network"}
 """Of the units that the steps start: not OpenStack's."""
 
