@@ -119,10 +119,10 @@ class Disk:
         self.job.as_root(*argv)
 
 
-def modules(root: Path, kernel: str, wanted: tuple[str, ...]) -> dict[str, bytes]:
+def modules(root: Path, kernel: str, names: tuple[str, ...]) -> dict[str, bytes]:
     """Kernel modules and what they depend on, in loading order: name to uncompressed bytes."""
     found: dict[str, bytes] = {}
-    for name in wanted:
+    for name in names:
         listed = process.run(
             *process.as_root("chroot", root, "modprobe", "-S", kernel, "--show-depends", name)
         ).stdout

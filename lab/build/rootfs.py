@@ -46,20 +46,20 @@ def recipe(suite: str) -> Recipe:
     return Recipe(suite, tuple(packages), sources(suite))
 
 
-def build(wanted: Recipe, job: Job) -> Path:
+def build(recipe: Recipe, job: Job) -> Path:
     """The tar of that recipe, from the cache when it is whole there. Raises: CommandFailed, DiskFull, TimedOut."""
     folder = cache() / "rootfs"
     folder.mkdir(exist_ok=True)
-    tar, record = folder / f"{wanted.key}.tar", folder / f"{wanted.key}.json"
-    with FileLock(folder / f"{wanted.key}.lock"):
+    tar, record = folder / f"{recipe.key}.tar", folder / f"{recipe.key}.json"
+    with FileLock(folder / f"{recipe.key}.lock"):
         if whole(tar, record):
             return tar
-        job.note(f"making a {wanted.suite} root filesystem (mmdebstrap)")
-        part = folder / f"{wanted.key}.part.tar"
+        job.note(f"making a {recipe.suite} root filesystem (mmdebstrap)")
+        part = folder / f"{recipe.key}.part.tar"
         part.unlink(missing_ok=True)
         try:
-            make(wanted, part, job)
-            facts = {"sha256": digest(part), "size": part.stat().st_size, "recipe": asdict(wanted)}
+            make(recipe, part, job)
+            facts = {"sha256": digest(part), "size": part.stat().st_size, "recipe": asdict(recipe)}
             part.replace(tar)
             write_atomically(record, json.dumps(facts, indent=1))
         finally:
@@ -67,7 +67,7 @@ def build(wanted: Recipe, job: Job) -> Path:
     return tar
 
 
-def make(wanted: Recipe, target: Path, job: Job) -> None:
+def make(recipe: Recipe, target: Path, job: Job) -> None:
     """Run mmdebstrap into ``target``: a ``.tar``, or a directory. Raises: CommandFailed, DiskFull, TimedOut."""
     process.run(
         *process.as_root(
@@ -79,18 +79,18 @@ def make(wanted: Recipe, target: Path, job: Job) -> None:
             "TMPDIR=/var/tmp",
             *(f"{k}={v}" for k, v in apt.proxies(dict(os.environ)).items()),
             "mmdebstrap",
-            f"--variant={wanted.variant}",
+            f"--variant={recipe.variant}",
             f"--keyring={KEYRING}",
-            f"--include={','.join(wanted.packages)}",
+            f"--include={','.join(recipe.packages)}",
             '--aptopt=Acquire::Languages "none"',
             '--aptopt=APT::Install-Recommends "0"',
             "--dpkgopt=force-unsafe-io",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
-            *wanted.hooks,
-            wanted.suite,
+            *recipe.hooks,
+            recipe.suite,
             target,
-            *wanted.sources,
+            *recipe.sources,
         )
     )
 
@@ -105,20 +105,20 @@ def sources(suite: str) -> tuple[str, ...]:
     return tuple(found.lines(suite)) if found else ()
 
 
-def tag(wanted: Recipe) -> str:
+def tag(recipe: Recipe) -> str:
     """The Docker tag of that recipe's image, whether it is there or not."""
-    return f"{REPOSITORY}:{wanted.key}"
+    return f"{REPOSITORY}:{recipe.key}"
 
 
-def image(wanted: Recipe, job: Job) -> str:
+def image(recipe: Recipe, job: Job) -> str:
     """The Docker image of that recipe, ``trove-lab/rootfs:KEY``, labelled; made when it is not there."""
-    made = tag(wanted)
+    made = tag(recipe)
     if client.find(made) is None:
-        tar = build(wanted, job)
+        tar = build(recipe, job)
         job.note("importing the root filesystem into Docker")
         with client.connect(job.seconds, job.setting) as daemon:
             daemon.api.import_image_from_file(
-                str(tar), repository=REPOSITORY, tag=wanted.key, changes=[f"LABEL {LABEL}={client.SHARED}"]
+                str(tar), repository=REPOSITORY, tag=recipe.key, changes=[f"LABEL {LABEL}={client.SHARED}"]
             )
     return made
 

@@ -51,7 +51,7 @@ def density_fleet(c: Context, fleet: str = "dbod", out: str = "", events: bool =
     from lab.cli import show
     from lab.density.measure import fleet as whole
 
-    for line in whole.told(whole.fleet(fleet, invocation.folder(out, "fleet"), show.progress(events))):
+    for line in whole.summary(whole.fleet(fleet, invocation.folder(out, "fleet"), show.progress(events))):
         show.line(line)
 
 

@@ -60,15 +60,15 @@ def pairs(distro: str = "", release: str = "") -> list[Pair]:
     ]
 
 
-def as_json(found: Sequence[Pair]) -> list[dict[str, Any]]:
+def as_json(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """The pairs as plain values (``./inv releases --json``)."""
-    return [asdict(pair) for pair in found]
+    return [asdict(pair) for pair in pairs]
 
 
-def table(found: Sequence[Pair]) -> Table:
+def table(pairs: Sequence[Pair]) -> Table:
     """One line for each release, installer and way of proof."""
     grouped: dict[tuple[str, ...], list[str]] = {}
-    for pair in found:
+    for pair in pairs:
         grouped.setdefault(tuple(getattr(pair, name) for name in COLUMNS), []).append(pair.distro)
     shown = Table(*(Column(name, no_wrap=True) for name in COLUMNS), "distributions", box=None, padding=(0, 2, 0, 0))
     for line, distros in grouped.items():

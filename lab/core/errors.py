@@ -450,9 +450,9 @@ class NoSuch(Refused):
     exit_code = 52
 
     @classmethod
-    def instance(cls, name: str, known: list[str]) -> NoSuch:
+    def instance(cls, name: str, names: list[str]) -> NoSuch:
         """An instance that does not exist."""
-        have = f"Instances here: {', '.join(known)}." if known else "./inv dbod create makes one."
+        have = f"Instances here: {', '.join(names)}." if names else "./inv dbod create makes one."
         return cls(f"There is no instance {name!r}.", have)
 
 

@@ -47,36 +47,36 @@ def _words(settings: str) -> list[str]:
         raise BadValue("settings", settings, "key=value with its quotes closed", "flag") from error
 
 
-def run(wanted: Request, provider: str, lab: str, note: Note) -> Result:
+def run(request: Request, provider: str, lab: str, note: Note) -> Result:
     """Do it, or have the dbod-serve do it that holds the home. Raises: BadValue, Refused, NoSuchLab, GaveUp …"""
     table.checked(provider)
-    return perform(table.provider(provider, lab, note), table.home_of(provider, lab), wanted, note)
+    return perform(table.provider(provider, lab, note), table.home_of(provider, lab), request, note)
 
 
-def perform(provider: Provider, home: Home, wanted: Request, note: Note) -> Result:
+def perform(provider: Provider, home: Home, request: Request, note: Note) -> Result:
     """Do it with a provider whose records lie in ``home``. Raises: BadValue, Refused, PortTaken, TimedOut."""
-    began, result = now(), jobs.perform(provider, wanted)
-    asked = wanted.operation is not Operation.REPAIR  # a queue in a file that is repaired
+    began, result = now(), jobs.perform(provider, request)
+    asked = request.operation is not Operation.REPAIR  # a queue in a file that is repaired
     if asked and isinstance(result.error, LabBusy) and result.error.holder.startswith(SERVER):
-        return _asked(provider.name, home, wanted, note)
-    if asked and wanted.operation not in READS and (home.path / database.FILE).exists():
-        _record(home, wanted, result, began, note)
+        return _asked(provider.name, home, request, note)
+    if asked and request.operation not in READS and (home.path / database.FILE).exists():
+        _record(home, request, result, began, note)
     return result
 
 
-def _record(home: Home, wanted: Request, result: Result, began: str, note: Note) -> None:
+def _record(home: Home, request: Request, result: Result, began: str, note: Note) -> None:
     """What was done by hand is in the service's history and figures as well; it is done, whatever becomes of that."""
     state = JobState.FINISHED_FAIL if result.error else JobState.FINISHED_OK
     try:
-        Queue(database.of(home)).record(wanted, ASKER, began, state, result.as_dict(), list(result.log))
+        Queue(database.of(home)).record(request, ASKER, began, state, result.as_dict(), list(result.log))
     except LabError as error:
         note(f"warning: it is not in the history of dbod-serve: {error.cause}")
 
 
-def _asked(provider: str, home: Home, wanted: Request, note: Note) -> Result:
+def _asked(provider: str, home: Home, request: Request, note: Note) -> Result:
     """The operation as a job of the server's queue; it is done even if nobody waits for it any more."""
     queue, began = Queue(database.of(home)), monotonic()
-    number = queue.accept(wanted, ASKER).id
+    number = queue.accept(request, ASKER).id
     note(f"dbod-serve has {home.name}: job {number} is accepted")
     waits.until(f"job {number}", lambda: queue.get(number).done, seconds=JOB_SECONDS, every=0.2)
     job = queue.get(number)

@@ -77,10 +77,17 @@ class Schedules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set(self, wanted: Request, now: datetime) -> Schedule:
+    def set(self, request: Request, now: datetime) -> Schedule:
         """Switch on, or change, the automatic backups of an instance; the first is at the next due time."""
         made = Schedule(
-            wanted.instance, wanted.every, wanted.hour, wanted.day, wanted.keep, now, wanted.drill, now.isoformat()
+            request.instance,
+            request.every,
+            request.hour,
+            request.day,
+            request.keep,
+            now,
+            request.drill,
+            now.isoformat(),
         )
         # what is due already is not asked for: it would be a backup at the moment of switching on
         row = {**asdict(made), "last": made.latest(now).isoformat()}

@@ -81,7 +81,7 @@ class Cloud:
         """Its machine's container."""
         return f"trove-lab-{self.home.name}"
 
-    def told(self) -> list[Guest]:
+    def guests(self) -> list[Guest]:
         """What every guest says about itself, over SSH; one that cannot be asked is left out."""
         found = []
         remote = Remote(self.address)
@@ -91,7 +91,7 @@ class Cloud:
                     said = guest_shell.console(self.admin, server)
                     with contextlib.closing(guest_shell.shell(self.home, remote, to, said)) as guest:
                         answer = guest.run("python3", "-", stdin=TELL, timeout=ASK_SECONDS).stdout
-                    found.append(parsed(answer))
+                    found.append(parse(answer))
         return found
 
     def as_dict(self, arm: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Cloud:
         return {"hypervisor": self.runs(arm), **known, "flavor": FLAVOR, "memory_mib": self.memory}
 
 
-def parsed(answer: str) -> Guest:
+def parse(answer: str) -> Guest:
     """A guest's answer to ``TELL``."""
     told = json.loads(answer)
     shares = {pid: procfs.parse_rollup(rollup) for pid, _, _, _, rollup in told["processes"]}

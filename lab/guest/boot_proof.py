@@ -59,7 +59,7 @@ class Boot:
 
 
 @contextlib.contextmanager
-def booted(image: Path, log: Path, *, memory: int, extra: list[process.Argument]) -> Iterator[Boot]:
+def machine(image: Path, log: Path, *, memory: int, extra: list[process.Argument]) -> Iterator[Boot]:
     """QEMU with ``image`` (left unchanged), its serial console in ``log``; ended at the end, whatever happens."""
     log.write_text("")
     words: list[process.Argument] = [
@@ -96,7 +96,7 @@ def trove_guest(image: Path, job: Job) -> None:
             *("-drive", f"file={drive},if=ide,media=cdrom,readonly=on"),
             *("-netdev", "user,id=n0"),
         ]
-        with booted(image, _console(job.log), memory=1024, extra=extra) as boot:
+        with machine(image, _console(job.log), memory=1024, extra=extra) as boot:
             _await("the guest agent's call to the message queue", lambda: _dialled(queue), boot, job)
 
 
@@ -104,7 +104,7 @@ def smoke_guest(image: Path, job: Job) -> None:
     """Boot the smoke guest until it answers HTTP. Raises: GaveUp, TimedOut."""
     port = free_port()
     extra: list[process.Argument] = ["-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:80"]
-    with booted(image, _console(job.log), memory=128, extra=extra) as boot:
+    with machine(image, _console(job.log), memory=128, extra=extra) as boot:
         _await("the smoke guest's report", lambda: "LAB-SMOKE address=10.0.2.15" in boot.console(), boot, job)
 
 

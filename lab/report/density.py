@@ -49,7 +49,7 @@ def report(folder: Path) -> Path:
         raise BadFile(
             folder, "no memory ladder was finished in it", "Run ./inv density-bench again with the same --out."
         )
-    wanted = {trial.key for trial in bench.schedule(profile.restored(told_by["spec"]))}
+    wanted = {trial.key for trial in bench.schedule(profile.from_dict(told_by["spec"]))}
     ended = {r["trial"] for r in raw if r["kind"] == "left-out" and r["why"] != bench.TIME}
     ended |= {r["trial"] for r in raw_rows.of(raw_rows.finished(raw), "trial")}
     shutil.rmtree(folder / "plots", ignore_errors=True)  # a figure that is withdrawn leaves no picture behind
@@ -90,14 +90,14 @@ def report(folder: Path) -> Path:
     return target
 
 
-def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
+def answer(engine: str, figures: Summary, manifest: dict[str, Any]) -> list[str]:
     """The answer in three sentences: memory, what fits a budget, and what may not be read into it."""
-    arms = {name: arm for (e, name), arm in told.arms.items() if e == engine and arm.slope}
+    arms = {name: arm for (e, name), arm in figures.arms.items() if e == engine and arm.slope}
     said = []
     if arms:
         costs = [f"{_mib(a.slope)} as {a.arm}" for a in sorted(arms.values(), key=lambda a: -_point(a.slope))]
         said.append(f"One more {engine} database costs this host {', '.join(costs)}.")
-    best = [r for r in told.ratios if r.engine == engine and r.what.startswith("memory")]
+    best = [r for r in figures.ratios if r.engine == engine and r.what.startswith("memory")]
     if best:
         told_ratios = [f"{r.top} {r.estimate.point:.2f} times {_span(r.estimate)}" for r in best]
         said.append(f"Against a plain container that is {'; '.join(told_ratios)}.")
@@ -113,12 +113,12 @@ def answer(engine: str, told: Summary, made: dict[str, Any]) -> list[str]:
         )
     if slim := [a.arm for a in arms.values() if a.emulated and a.arm in SLIM]:
         said.append(
-            f"The ratios of {' and '.join(slim)} hold under {made['tools'].get(PROGRAM) or 'this emulator'}, TCG, "
-            "only: much of their memory is QEMU's own, and tables of the emulator are in it."
+            f"The ratios of {' and '.join(slim)} hold under {manifest['tools'].get(PROGRAM) or 'this emulator'}, "
+            "TCG, only: much of their memory is QEMU's own, and tables of the emulator are in it."
         )
     if any(a.slope and a.slope.how == "range" for a in arms.values()):
         said.append(
-            f"With {made['spec']['profile']['blocks']} blocks the brackets are ranges, not confidence intervals."
+            f"With {manifest['spec']['profile']['blocks']} blocks the brackets are ranges, not confidence intervals."
         )
     return said
 

@@ -18,16 +18,16 @@ from lab.report.plots import new_axes, plain
 class DensityPlots(MemoryPlots):
     """Draws a run's plots, one set for each engine."""
 
-    def all(self, engine: str, told: Summary, plans: Sequence[tuple[float, list[Planned]]]) -> None:
+    def all(self, engine: str, figures: Summary, plans: Sequence[tuple[float, list[Planned]]]) -> None:
         """Every plot of one engine for which there are figures."""
-        arms = [told.arms[engine, name] for name in arm_names.NAMES if (engine, name) in told.arms]
+        arms = [figures.arms[engine, name] for name in arm_names.NAMES if (engine, name) in figures.arms]
         measured = [a for a in arms if a.accounts]
         self.memory(engine, measured)
         self.account(engine, measured)
         self._latency(engine, [a for a in arms if a.loads])
         self._starts(engine, [a for a in arms if a.alone or a.together])
         self._noise(engine, [a for a in arms if a.noise.get("quiet") and a.noise.get("noisy")])
-        self.ratios(engine, [r for r in told.ratios if r.engine == engine])
+        self.ratios(engine, [r for r in figures.ratios if r.engine == engine])
         if plans:
             self.hosts(engine, plans)
 

@@ -23,26 +23,26 @@ KEEP = 7
 """Automatic backups of an instance, where its schedule does not say."""
 
 
-def make(found: Instance, records: Records, request: Request, note: Note) -> Value:
+def make(instance: Instance, records: Records, request: Request, note: Note) -> Value:
     """A snapshot under the request's id; one that was made under it already is found. Raises: Refused, GaveUp."""
-    record, one, how = found.record, request.id or secrets.token_hex(4), storage.HOW[found.store.kind]
+    record, one, how = instance.record, request.id or secrets.token_hex(4), storage.HOW[instance.store.kind]
     made = next((backup for backup in record.backups if backup.id == one), None)
     if made:
         note(f"snapshot {one} was made already")
     else:
-        found.need_running()
-        target = found.backups / one
-        found.store.remove(target)  # of a run that was killed
-        position = found.snapshot(target)
-        _all_inside(found, target)
+        instance.need_running()
+        target = instance.backups / one
+        instance.store.remove(target)  # of a run that was killed
+        position = instance.snapshot(target)
+        _all_inside(instance, target)
         note(f"snapshot {one}: {how}")
         until = (moment() + timedelta(days=request.days)).isoformat(timespec="seconds") if request.days else ""
         made = Backup(
             one, now(), record.version, record.log, position,
-            automatic=request.keep > 0, until=until, seal=seals.seal(found.store, target),
+            automatic=request.keep > 0, until=until, seal=seals.seal(instance.store, target),
         )  # fmt: skip
-        found.record = records.put(replace(record, backups=(*record.backups, made)))
-    _remove(found, records, _due(found.record.backups, request.keep), note)
+        instance.record = records.put(replace(record, backups=(*record.backups, made)))
+    _remove(instance, records, _due(instance.record.backups, request.keep), note)
     return {"id": one, "at": made.at, "how": how, "until": made.until}
 
 
@@ -59,32 +59,32 @@ def _all_inside(found: Instance, snapshot: Path) -> None:
     )
 
 
-def delete(found: Instance, records: Records, request: Request, note: Note) -> Value:
+def delete(instance: Instance, records: Records, request: Request, note: Note) -> Value:
     """Remove one backup, and the log that only it needed. Raises: BadValue (there is no such one), Refused."""
-    record = found.record
+    record = instance.record
     if request.id and all(one.id != request.backup for one in record.backups):
         note("it was removed already")
     else:
-        _remove(found, records, [record.backup(request.backup)], note)
-    return [one.shown() for one in found.record.backups]
+        _remove(instance, records, [record.backup(request.backup)], note)
+    return [one.shown() for one in instance.record.backups]
 
 
-def whole(found: Instance, records: Records, backup: Backup, note: Note) -> None:
+def whole(instance: Instance, records: Records, backup: Backup, note: Note) -> None:
     """Read a backup, all of it, before it is used. Raises: BackupDamaged (it is marked so)."""
-    why = seals.broken(found.store, found.backups / backup.id, backup.seal)
+    why = seals.broken(instance.store, instance.backups / backup.id, backup.seal)
     if not why:
         note(f"backup {backup.id} is " + ("what was written" if backup.seal else "readable; it has no seal"))
         if backup.damaged:  # a drill's word: the server that is to serve it may think otherwise
             note(f"warning: of backup {backup.id} it was said that {backup.damaged}")
         return
-    mark(found, records, replace(backup, damaged=why))
-    raise BackupDamaged(found.record.name, backup.id, why)
+    mark(instance, records, replace(backup, damaged=why))
+    raise BackupDamaged(instance.record.name, backup.id, why)
 
 
-def mark(found: Instance, records: Records, backup: Backup) -> None:
+def mark(instance: Instance, records: Records, backup: Backup) -> None:
     """What became known of a backup goes into its record."""
-    known = tuple(backup if one.id == backup.id else one for one in found.record.backups)
-    found.record = records.put(replace(found.record, backups=known))
+    known = tuple(backup if one.id == backup.id else one for one in instance.record.backups)
+    instance.record = records.put(replace(instance.record, backups=known))
 
 
 def schedule(home: Home, request: Request, note: Note) -> Value:

@@ -35,7 +35,7 @@ def do(action: str, words: dict[str, Any]) -> Any:
 def _survey(log: str, wanted: dict[str, Any]) -> dict[str, Any]:
     """binlog.survey; with ``gap`` and ``reached`` where there is a gap."""
     try:
-        found = binlog.survey(_folder(log), binlog.Wanted(**wanted))
+        found = binlog.survey(_folder(log), binlog.Query(**wanted))
     except binlog.Gap as gap:
         return {"gap": gap.why, "reached": gap.reached}
     return {**asdict(found), "gap": ""}

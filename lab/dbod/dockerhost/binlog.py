@@ -63,7 +63,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Query:
     """What is looked for. ``start`` is a backup's place in the log: ``file``, ``position``, ``gtid``, and when the
     file was ``made`` (Unix seconds; backups of earlier versions have no such thing).
 
@@ -78,10 +78,10 @@ class Wanted:
     ended: bool
 
 
-def survey(folder: Path, wanted: Wanted) -> Survey:
+def survey(folder: Path, query: Query) -> Survey:
     """Read the logs in ``folder`` from a backup's place on. Raises: Gap."""
     present = sorted((p.name for p in folder.iterdir() if NAME.fullmatch(p.name)), key=_number)
-    first = str(wanted.start["file"])
+    first = str(query.start["file"])
     if first not in present:
         raise Gap(f"{first}, in which the backup's log goes on, is gone", None)
     found = Survey(present[present.index(first) :])
@@ -92,7 +92,7 @@ def survey(folder: Path, wanted: Wanted) -> Survey:
         if after != before + 1:
             raise Gap(f"binlog.{before + 1:06d} is gone", None)
     for name in found.files:
-        _Reader(folder / name, found, wanted).read()
+        _Reader(folder / name, found, query).read()
     return found
 
 
@@ -107,7 +107,7 @@ def made(file: BinaryIO) -> int:
 class _Reader:
     """One file, read event by event into the survey."""
 
-    def __init__(self, path: Path, found: Survey, wanted: Wanted) -> None:
+    def __init__(self, path: Path, found: Survey, wanted: Query) -> None:
         self._path, self._found, self._wanted = path, found, wanted
         self._first, self._last = path.name == found.files[0], path.name == found.files[-1]
         self._begin = int(wanted.start["position"]) if self._first else len(MAGIC)

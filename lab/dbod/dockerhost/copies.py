@@ -79,6 +79,6 @@ def read(file: Path, under: Fernet) -> Copy:
         raise Damaged(f"{file.name} is no copy of a record: {error}") from error
 
 
-def checksum(told: object) -> str:
+def checksum(value: object) -> str:
     """Of anything that JSON has."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

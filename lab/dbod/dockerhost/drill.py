@@ -26,25 +26,25 @@ ROOM = 256 * MIB
 """Bytes: a server writes logs and temporary files of its own."""
 
 
-def drill(found: Instance, stage: Instance, records: Records, backup: Backup, note: Note) -> Value:
+def drill(instance: Instance, stage: Instance, records: Records, backup: Backup, note: Note) -> Value:
     """Try one backup on ``stage``; when it went well, and how many tables were read.
 
     Raises: BackupDamaged (it is marked so), DiskFull (nothing is said of it), DockerUnusable.
     """
-    backups.whole(found, records, backup, note)
+    backups.whole(instance, records, backup, note)
     stage.remove()  # of a run that was killed
     try:
-        tables = _tried(found, stage, backup, note)
+        tables = _tried(instance, stage, backup, note)
     except (*sql.ERRORS, DatabaseFailed, GaveUp, TimedOut) as error:
-        if shutil.disk_usage(found.store.path).free < ROOM:  # which says nothing of the backup
-            raise DiskFull(str(found.store.path)) from error
+        if shutil.disk_usage(instance.store.path).free < ROOM:  # which says nothing of the backup
+            raise DiskFull(str(instance.store.path)) from error
         why = f"a server over it did not do ({sql.said(error)[:300].rstrip('.')})"
-        backups.mark(found, records, replace(backup, damaged=why))
-        raise BackupDamaged(found.record.name, backup.id, why) from error
+        backups.mark(instance, records, replace(backup, damaged=why))
+        raise BackupDamaged(instance.record.name, backup.id, why) from error
     finally:
         stage.remove()
     tried = replace(backup, drilled=now(), damaged="")
-    backups.mark(found, records, tried)
+    backups.mark(instance, records, tried)
     note(f"backup {backup.id} started, and every table of it was read: {tables}")
     return {**tried.shown(), "tables": tables}
 

@@ -73,14 +73,14 @@ class Engine:
             return {line.split()[0].replace("-", "_") for line in lines if re.match(r"[a-z]", line)}
         return {line.split("\t")[0] for line in printed.splitlines()}
 
-    def refusal(self, code: int, said: str, settings: Mapping[str, str]) -> str | None:
+    def refusal(self, code: int, words: str, settings: Mapping[str, str]) -> str | None:
         """Why the engine does not take ``settings``, from what ``check`` ended with and said; None if it does."""
-        lines = [line for line in said.splitlines() if re.search(r"\[ERROR\]|(LOG|FATAL): ", line)]
+        lines = [line for line in words.splitlines() if re.search(r"\[ERROR\]|(LOG|FATAL): ", line)]
         # MariaDB makes 10 of "max_connections = many", with a warning and exit code 0
-        lines += [m[0] for key in settings for m in re.finditer(rf"option '{key}':.* adjusted to .*", said)]
+        lines += [m[0] for key in settings for m in re.finditer(rf"option '{key}':.* adjusted to .*", words)]
         if code == 0 and not any("adjusted" in line for line in lines):
             return None
-        first = (lines or said.splitlines() or [f"exit code {code}"])[0]
+        first = (lines or words.splitlines() or [f"exit code {code}"])[0]
         return re.split(r"\[ERROR\] (?:mariadbd: )?|(?:LOG|FATAL):\s+", first)[-1].strip()
 
     def setting(self, session: Session, key: str) -> str:

@@ -222,10 +222,10 @@ def read(row: Row) -> Record:
     raise Damaged(f"the record of {row['name']} is not what was written")
 
 
-def of(told: Mapping[str, Any]) -> Record:
+def of(data: Mapping[str, Any]) -> Record:
     """The record that was told as JSON."""
-    backups = tuple(Backup(**one) for one in told["backups"])
-    return Record(**{**told, "backups": backups, "ends": tuple(told["ends"])})
+    backups = tuple(Backup(**one) for one in data["backups"])
+    return Record(**{**data, "backups": backups, "ends": tuple(data["ends"])})
 
 
 def held(home: Home) -> str:

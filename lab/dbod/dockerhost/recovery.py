@@ -15,62 +15,62 @@ from lab.dbod.dockerhost.replay import MariadbReplay, PostgresqlReplay, Replay
 from lab.engines import sql
 
 
-def restore(found: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
+def restore(instance: Instance, backup: Backup, time: datetime | None, note: Note) -> Record:
     """Restore and start; gives the record with its new log, which is the caller's to keep, and then to ``mend``.
 
     It is one that ``allow`` allows. Raises: Refused (nothing changed); DatabaseFailed, GaveUp, TimedOut (what was
     there is put back).
     """
-    record = found.record
+    record = instance.record
     # what cannot be is said while the server still serves
-    if time and record.engine == "mariadb" and (doubt := replay.survey(found, backup, time, ended=False).doubt):
+    if time and record.engine == "mariadb" and (doubt := replay.survey(instance, backup, time, ended=False).doubt):
         note(f"warning: {doubt}")
-    old, log = found.folder / "data.old", record.log + 1
-    found.store.remove(found.log(log))
-    serving = found.answers()
-    found.stop()
+    old, log = instance.folder / "data.old", record.log + 1
+    instance.store.remove(instance.log(log))
+    serving = instance.answers()
+    instance.stop()
     try:
         if record.engine == "postgresql":
-            found.beneath("save_wal", data=found.data.name, log=found.log(record.log).name)
-        wanted = replay.survey(found, backup, time, ended=serving) if time else None
+            instance.beneath("save_wal", data=instance.data.name, log=instance.log(record.log).name)
+        wanted = replay.survey(instance, backup, time, ended=serving) if time else None
     except BaseException:
-        found.start()
+        instance.start()
         raise
     ended = now()
     # first the new log, then the data: whoever finds this cut short sees by the log that it is
-    found.begin_log(log)
-    found.store.move(found.data, old)
+    instance.begin_log(log)
+    instance.store.move(instance.data, old)
     try:
-        found.store.snapshot(found.backups / backup.id, found.data)
+        instance.store.snapshot(instance.backups / backup.id, instance.data)
         note("the snapshot is in place")
         if wanted:
-            _replay(found, backup, wanted, note)
-        note(f"answered after {found.start():.2f} s")
+            _replay(instance, backup, wanted, note)
+        note(f"answered after {instance.start():.2f} s")
     except BaseException:
-        found.stop()
-        mend(found)
-        found.start()
+        instance.stop()
+        mend(instance)
+        instance.start()
         note("what was there before is put back")
         raise
     with contextlib.suppress(*sql.ERRORS):  # the data are back, whatever a look at them meets
-        if empty := found.volatile():
+        if empty := instance.volatile():
             note(f"warning: tables without a log (MEMORY, UNLOGGED) come back empty: {', '.join(empty)}")
     return replace(record, log=log, ends=(*record.ends, ended))
 
 
-def mend(found: Instance) -> None:
+def mend(instance: Instance) -> None:
     """Put back what a restore that was cut short moved away, or remove what one that ended left; else nothing."""
-    old, record = found.folder / "data.old", found.record
-    ended = (found.folder / "log").readlink().name == found.log(record.log).name
+    old, record = instance.folder / "data.old", instance.record
+    ended = (instance.folder / "log").readlink().name == instance.log(record.log).name
     if ended:
-        found.store.remove(old)
+        instance.store.remove(old)
         return
     if old.exists():
-        found.stop()
-        found.store.remove(found.data)
-        found.store.move(old, found.data)
-    found.begin_log(record.log)
-    found.configure(record.settings)
+        instance.stop()
+        instance.store.remove(instance.data)
+        instance.store.move(old, instance.data)
+    instance.begin_log(record.log)
+    instance.configure(record.settings)
 
 
 def allow(record: Record, backup: Backup, time: datetime | None) -> None:

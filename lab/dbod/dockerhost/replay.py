@@ -65,14 +65,14 @@ class PostgresqlReplay:
 Replay = MariadbReplay | PostgresqlReplay
 
 
-def survey(found: Instance, backup: Backup, time: datetime, *, ended: bool) -> Replay:
+def survey(instance: Instance, backup: Backup, time: datetime, *, ended: bool) -> Replay:
     """What a replay from ``backup`` to ``time`` takes; ``ended``: the server was stopped in order. Changes nothing.
 
     Raises: Refused (the log has a gap), CheckFailed (what was planted there).
     """
-    if found.engine.name == "mariadb":
-        return _survey_mariadb(found, backup, time, ended=ended)
-    return _survey_postgresql(found, backup, time)
+    if instance.engine.name == "mariadb":
+        return _survey_mariadb(instance, backup, time, ended=ended)
+    return _survey_postgresql(instance, backup, time)
 
 
 def _survey_mariadb(found: Instance, backup: Backup, time: datetime, *, ended: bool) -> MariadbReplay:
@@ -124,13 +124,13 @@ def _refusal(found: Instance, backup: Backup, why: str, reached: datetime | None
     return Refused(f"The log of {name} does not go on from backup {backup.id} to that time: {why}.", remedy)
 
 
-def hand_over(found: Instance, backup: Backup, replay: MariadbReplay) -> str:
+def hand_over(instance: Instance, backup: Backup, replay: MariadbReplay) -> str:
     """Put the binary logs into the data as relay logs with the index that the server reads; the last one's name."""
-    data, log = found.data.name, found.log(backup.log).name
+    data, log = instance.data.name, instance.log(backup.log).name
     copies = [f"{RELAY}.{number:06d}" for number in range(1, len(replay.files) + 1)]
     pairs = [(f"{log}/{name}", f"{data}/{copy}") for name, copy in zip(replay.files, copies, strict=True)]
-    found.beneath("copy", pairs=pairs)
-    found.beneath("write", path=f"{data}/{RELAY}.index", text="".join(f"{DATA}/{copy}\n" for copy in copies))
+    instance.beneath("copy", pairs=pairs)
+    instance.beneath("write", path=f"{data}/{RELAY}.index", text="".join(f"{DATA}/{copy}\n" for copy in copies))
     return copies[-1]
 
 
@@ -179,13 +179,13 @@ def invalid_databases(session: Session) -> list[str]:
     return [str(row[0]) for row in session.execute("SELECT datname FROM pg_database WHERE datconnlimit = -2")]
 
 
-def forget_wal(found: Instance, first: str) -> None:
+def forget_wal(instance: Instance, first: str) -> None:
     """Remove archived segments of the present log before ``first`` (a name without its timeline); histories stay."""
-    log = found.log(found.record.log).name
-    names = found.beneath("names", folder=log)
+    log = instance.log(instance.record.log).name
+    names = instance.beneath("names", folder=log)
     gone = [name for name in names if re.fullmatch(r"[0-9A-F]{24}", name) and name[8:] < first]
     if gone:
-        found.beneath("remove", folder=log, patterns=gone)
+        instance.beneath("remove", folder=log, patterns=gone)
 
 
 def recovery(lsn: str) -> dict[str, str]:

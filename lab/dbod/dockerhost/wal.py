@@ -74,13 +74,13 @@ def segments(names: Sequence[str], lsn: str) -> list[str]:
     return [found[index] for index in wanted]
 
 
-def target(said: str, last: str, lsn: str, until: datetime) -> Target:
-    """The last commit by ``until`` that is at ``lsn`` or later, in what was ``said`` of the segments up to ``last``.
+def target(words: str, last: str, lsn: str, until: datetime) -> Target:
+    """The last commit by ``until`` at ``lsn`` or later, in the segments up to ``last``.
 
-    It was pg_waldump that said it, and pg_controldata of the log's own data, if those are there. Raises: Gap.
+    ``words``: what pg_waldump printed of them, and pg_controldata of the log's data, if it is there. Raises: Gap.
     """
     chosen, reached, count, late = "", None, 0, False
-    for line in said.splitlines():
+    for line in words.splitlines():
         if not (found := COMMIT.search(line)) or _place(found["lsn"]) < _place(lsn):
             continue
         when = datetime.fromisoformat(found["time"]).replace(tzinfo=UTC)
@@ -90,10 +90,10 @@ def target(said: str, last: str, lsn: str, until: datetime) -> Target:
             chosen, reached, count = found["lsn"], when, count + 1
         elif when < until - CONCURRENT:
             raise Gap("commits' times go backwards: what is wanted cannot be told from what is later", reached)
-    if failed := FAILED.search(said):
+    if failed := FAILED.search(words):
         raise Gap(f"pg_waldump cannot read it: {failed['why']}", reached)
     if not late:
-        _ends(said, last, reached)
+        _ends(words, last, reached)
     return Target(chosen, reached, count)
 
 

@@ -22,23 +22,23 @@ STATES = {
 }
 
 
-def state(seen: Mapping[str, Any]) -> State:
+def state(row: Mapping[str, Any]) -> State:
     """A stopped server's instance is still ACTIVE: that the server is down is its operating status."""
-    if seen["status"] == "ACTIVE" and seen.get("operating_status") == "SHUTDOWN":
+    if row["status"] == "ACTIVE" and row.get("operating_status") == "SHUTDOWN":
         return State.STOPPED
-    return STATES.get(seen["status"], State.UNKNOWN)
+    return STATES.get(row["status"], State.UNKNOWN)
 
 
-def shown(seen: Mapping[str, Any]) -> dict[str, Any]:
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """An instance as every provider shows it, from Trove's JSON."""
-    engine = seen["datastore"]["type"]
-    addresses = [a["address"] for a in seen.get("addresses", [])]
+    engine = row["datastore"]["type"]
+    addresses = [a["address"] for a in row.get("addresses", [])]
     return {
-        "name": seen["name"].removeprefix(PREFIX),
+        "name": row["name"].removeprefix(PREFIX),
         "engine": engine,
-        "version": seen["datastore"]["version"],
+        "version": row["datastore"]["version"],
         "host": addresses[0] if addresses else "",
         "port": sql.PORTS[engine],
-        "state": str(state(seen)),
-        "status": f"{seen['status']} {seen.get('operating_status', '')}".strip(),
+        "state": str(state(row)),
+        "status": f"{row['status']} {row.get('operating_status', '')}".strip(),
     }

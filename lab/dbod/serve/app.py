@@ -10,7 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.core.errors import NoSuch
 from lab.dbod.contract import Operation, Request
-from lab.dbod.serve import answers, asked, page, shapes, told
+from lab.dbod.serve import answers, bodies, page, shapes, views
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.book import ATTRIBUTE, FIELD
@@ -56,7 +56,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
     @made.get("/instance", dependencies=[Depends(door.asker)])
     def instances() -> shapes.Response[list[shapes.Instance]]:
         """Every instance."""
-        return shapes.Response(response=[told.instance(facts) for facts in service.facts()])
+        return shapes.Response(response=[views.instance(facts) for facts in service.facts()])
 
     @made.get("/instance/alias/{alias}", dependencies=[Depends(door.asker)])
     def alias(alias: Name) -> shapes.Response[shapes.Alias]:
@@ -69,11 +69,11 @@ def _instances(service: Service, door: Door) -> APIRouter:
     @made.get("/instance/{name}", dependencies=[Depends(door.asker)])
     def instance(name: Name) -> shapes.Response[shapes.Instance]:
         """One instance."""
-        return shapes.Response(response=told.instance(service.fact(name)))
+        return shapes.Response(response=views.instance(service.fact(name)))
 
     @made.post("/instance/{name}", status_code=202, responses=ACCEPTED)
     async def create(
-        name: Name, body: asked.Creation, who: asker, response: Response, wait: Wait = 0,
+        name: Name, body: bodies.Creation, who: asker, response: Response, wait: Wait = 0,
         idempotency_key: IdempotencyKey = None,
     ) -> shapes.Response[JobShape]:  # fmt: skip
         """Ask for a new instance; one that is there already is left as it is."""
@@ -86,11 +86,11 @@ def _instances(service: Service, door: Door) -> APIRouter:
         return await _told(service, job, wait, response)
 
     @made.put("/instance/{name}")
-    def change(name: Name, body: asked.Change, who: asker) -> shapes.Response[shapes.Instance]:
+    def change(name: Name, body: bodies.Change, who: asker) -> shapes.Response[shapes.Instance]:
         """Change what DBOD keeps of an instance beside its server; each change is in its history."""
         service.fact(name)
         service.book.write(name, FIELD, body.model_dump(by_alias=True, exclude_unset=True, mode="json"), who)
-        return shapes.Response(response=told.instance(service.fact(name)))
+        return shapes.Response(response=views.instance(service.fact(name)))
 
     @made.delete("/instance/{name}", status_code=202, responses=ACCEPTED)
     async def destroy(
@@ -117,7 +117,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
 
     @made.put("/instance/{name}/attribute/{key}")
     @made.post("/instance/{name}/attribute/{key}", include_in_schema=False)
-    def set_attribute(name: Name, key: Key, body: asked.Value, who: asker) -> shapes.Response[str]:
+    def set_attribute(name: Name, key: Key, body: bodies.Value, who: asker) -> shapes.Response[str]:
         """Set an attribute; the change is in the history."""
         service.need(name)
         service.book.write(name, ATTRIBUTE, {key: body.value}, who)
@@ -145,7 +145,7 @@ def _instances(service: Service, door: Door) -> APIRouter:
 
 def _jobs(service: Service, door: Door) -> APIRouter:
     made = APIRouter(tags=["job"], responses=REFUSALS)
-    for name, kind in asked.JOBS.items():
+    for name, kind in bodies.JOBS.items():
         made.add_api_route(
             f"/rundeck/job/{name}/{{instance}}", _ask(service, door, kind), methods=["POST"], status_code=202,
             responses=ACCEPTED, name=name, operation_id=name,
@@ -160,18 +160,18 @@ def _jobs(service: Service, door: Door) -> APIRouter:
     ) -> shapes.Response[list[JobShape]]:
         """The newest jobs first, without their logs."""
         found = service.queue.newest(instance or "", state or "", limit)
-        return shapes.Response(response=[told.job(one, []) for one in found])
+        return shapes.Response(response=[views.job(one, []) for one in found])
 
     @made.get("/job/{number}", dependencies=[Depends(door.asker)])
     async def job(number: Number, wait: Wait = 0) -> shapes.Response[JobShape]:
         """One job with its log."""
         found = await _ended(service, await run_in_threadpool(service.queue.get, number), wait)
-        return shapes.Response(response=told.job(found, await run_in_threadpool(service.queue.log, number)))
+        return shapes.Response(response=views.job(found, await run_in_threadpool(service.queue.log, number)))
 
     return made
 
 
-def _ask(service: Service, door: Door, kind: asked.Asked) -> Callable[..., Awaitable[shapes.Response[JobShape]]]:
+def _ask(service: Service, door: Door, kind: bodies.JobKind) -> Callable[..., Awaitable[shapes.Response[JobShape]]]:
     """The route's function: its body is the job's own arguments."""
     arguments: Any = kind.arguments if kind.needs else kind.arguments | None
     given: Any = Body() if kind.needs else Body(None)
@@ -192,7 +192,7 @@ def _create(
     service: Service, request: Request, fields: dict[str, str | None], who: str, idempotency_key: str | None
 ) -> QueuedJob:
     """Ask for a new instance, and write down what the asker says of it."""
-    new = request.instance not in service.known.names()
+    new = request.instance not in service.inventory.names()
     job = service.ask(request, who, idempotency_key)
     wanted = {key: value for key, value in fields.items() if value and new}
     service.book.write(request.instance, FIELD, wanted, who)
@@ -203,7 +203,7 @@ async def _told(service: Service, job: QueuedJob, wait: float, response: Respons
     job = await _ended(service, job, wait)
     response.status_code = 200 if job.done else 202
     response.headers["Location"] = f"/api/v1/job/{job.id}"
-    return shapes.Response(response=told.job(job, await run_in_threadpool(service.queue.log, job.id)))
+    return shapes.Response(response=views.job(job, await run_in_threadpool(service.queue.log, job.id)))
 
 
 async def _ended(service: Service, job: QueuedJob, seconds: float) -> QueuedJob:
@@ -218,4 +218,4 @@ async def _ended(service: Service, job: QueuedJob, seconds: float) -> QueuedJob:
 
 
 def _metadata(service: Service, facts: dict[str, Any]) -> shapes.Metadata:
-    return told.metadata(facts, service.book.read(facts["name"], ATTRIBUTE), service.provider.name)
+    return views.metadata(facts, service.book.read(facts["name"], ATTRIBUTE), service.provider.name)

@@ -93,17 +93,17 @@ class Queue:
             return self.get(self._insert(change, request, asker, key), change)
 
     def record(
-        self, request: Request, asker: str, began: str, state: JobState, told: Mapping[str, Any], log: list[str]
+        self, request: Request, asker: str, began: str, state: JobState, result: Mapping[str, Any], log: list[str]
     ) -> None:
-        """Remember what was done beside the queue; ``told`` has outcome, why, value and error as JSON has them."""
+        """Remember what was done beside the queue; ``result`` has outcome, why, value and error as JSON has them."""
         with self._database.write() as change:
             job = self._insert(change, request, asker, None)
             change.execute("DELETE FROM holds WHERE job = ?", (job,))
             change.execute(
                 "UPDATE jobs SET state = ?, attempts = 1, created = ?, began = ?, ended = ?, outcome = ?, why = ?, "
                 "value = ?, error = ? WHERE id = ?",
-                (state, began, began, now(), told["outcome"], told["why"], json.dumps(told["value"]),
-                 json.dumps(told["error"]) if told["error"] else None, job),
+                (state, began, began, now(), result["outcome"], result["why"], json.dumps(result["value"]),
+                 json.dumps(result["error"]) if result["error"] else None, job),
             )  # fmt: skip
             for line in log:
                 _line(change, job, line)

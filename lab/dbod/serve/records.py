@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from lab.dbod.contract import Operation
 from lab.dbod.dockerhost.records import moment
-from lab.dbod.serve import clock, shapes, told
+from lab.dbod.serve import clock, shapes, views
 from lab.dbod.serve.answers import REFUSALS
 from lab.dbod.serve.auth import Door
 from lab.dbod.serve.service import Service
@@ -31,9 +31,9 @@ def records(service: Service, door: Door) -> APIRouter:
                 lacks={str(key): why for key, why in provider.lacks.items()},
                 work={str(key): why for key, why in provider.work.items()},
                 trouble=service.trouble,
-                alarms=[told.alarm(one) for one in service.alarms()],
+                alarms=[views.alarm(one) for one in service.alarms()],
                 restarts=service.workers.restarts,
-                instances=len(service.known.names()),
+                instances=len(service.inventory.names()),
                 jobs=service.queue.counts(),
                 now=moment().isoformat(timespec="seconds"),
             )

@@ -17,7 +17,7 @@ from lab.dbod.serve import clock
 from lab.dbod.serve.alarm import Alarm
 from lab.dbod.serve.book import Book
 from lab.dbod.serve.clock import Now
-from lab.dbod.serve.known import Facts, Known
+from lab.dbod.serve.inventory import Facts, Inventory
 from lab.dbod.serve.queue import JobState, Queue, QueuedJob
 from lab.dbod.serve.room import Room
 from lab.dbod.serve.scheduler import Scheduler
@@ -43,7 +43,7 @@ class Service:
         self.scheduler = Scheduler(database, self.queue)
         self.states = States(database)
         self.book = Book(database)
-        self.known = Known(self._do)
+        self.inventory = Inventory(self._do)
         self.workers = Workers(self.queue, provider, workers, self)
         self.trouble = ""
         self._note = note
@@ -84,16 +84,16 @@ class Service:
 
     def need(self, name: str) -> None:
         """Raises: NoSuch, unless there is such an instance or a job that will make it."""
-        if name in self.known.names() or name in self.queue.busy():
+        if name in self.inventory.names() or name in self.queue.busy():
             return
         self.refresh()
-        if name not in self.known.names():
+        if name not in self.inventory.names():
             if self.trouble:
                 raise NotUp(
                     f"Provider {self.provider.name} cannot be asked: {self.trouble}",
                     "./inv dbod-serve's own output says more.",
                 )
-            raise NoSuch.instance(name, self.known.names())
+            raise NoSuch.instance(name, self.inventory.names())
 
     def facts(self) -> list[Facts]:
         """Every instance with its state as DBOD names it: a job on it counts for more than what was last seen."""
@@ -106,7 +106,7 @@ class Service:
                 "state": busy.get(facts["name"], facts["state"]),
                 "automatic": facts["name"] in automatic,
             }
-            for facts in self.known.all()
+            for facts in self.inventory.all()
         ]
 
     def alarms(self) -> list[Alarm]:
@@ -119,7 +119,7 @@ class Service:
         for one in self.facts():
             if one["name"] == name:
                 return one
-        raise NoSuch.instance(name, self.known.names())
+        raise NoSuch.instance(name, self.inventory.names())
 
     def beat(self, now: Now) -> None:
         """What is to be done now and then: jobs for what is due, and a look at every instance once a minute."""
@@ -148,17 +148,17 @@ class Service:
             self.trouble = ""
         except LabError as error:
             self._trouble(error)
-            seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.known.names()]
+            seen = [{"name": name, "state": str(State.UNKNOWN)} for name in self.inventory.names()]
         self.states.add(seen, now)
         self._room.saw(seen, now)
-        if {one["name"] for one in seen} != set(self.known.names()):
+        if {one["name"] for one in seen} != set(self.inventory.names()):
             self.refresh()
-        self.known.saw(seen, now, began)
+        self.inventory.saw(seen, now, began)
 
     def refresh(self) -> None:
         """Ask the provider for its instances."""
         try:
-            self.known.refresh()
+            self.inventory.refresh()
         except LabError as error:
             self._trouble(error)
 
@@ -193,14 +193,14 @@ class Service:
         """A job is about to end: whoever sees that it has ended shall see its instances as it left them."""
         for name in job.names if job.operation not in UNSEEN else ():
             try:
-                self.known.learn(name)
+                self.inventory.learn(name)
             except LabError as error:
                 self._trouble(error)
 
     def ending(self, change: sqlite3.Connection, job: QueuedJob, state: JobState) -> None:
         """What the job changed goes into the history in the same commit as its end."""
         if state is JobState.FINISHED_FAIL:
-            if job.operation is Operation.CREATE and job.instance not in self.known.names():
+            if job.operation is Operation.CREATE and job.instance not in self.inventory.names():
                 self.book.forget(change, job.instance, job.asker)
             return
         if job.operation is Operation.DESTROY:

@@ -12,17 +12,17 @@ from lab.density.analysis.summary import CACHE, CLOUD, Summary
 KNEE = ("block", "n", "objective_ms", "relative", "rate", "confirmed", "capped")
 
 
-def as_dict(told: Summary) -> dict[str, Any]:
+def as_dict(figures: Summary) -> dict[str, Any]:
     """The figures as plain values."""
 
     def plain(estimate: Estimate | None) -> dict[str, Any] | None:
         return estimate.as_dict() if estimate else None
 
     return {
-        "same_version_settings_and_data": told.same,
-        "trials_left_by_the_time_limit": told.stopped,
-        "rows_under_load_withdrawn": told.withdrawn,
-        "settings_that_differ": told.settings,
+        "same_version_settings_and_data": figures.same,
+        "trials_left_by_the_time_limit": figures.stopped,
+        "rows_under_load_withdrawn": figures.withdrawn,
+        "settings_that_differ": figures.settings,
         "arms": [
             {
                 "engine": a.engine,
@@ -50,7 +50,7 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 "loud_trials": a.loud,
                 "trials": a.trials,
             }
-            for a in told.arms.values()
+            for a in figures.arms.values()
         ],
         "ratios": [
             {
@@ -62,6 +62,6 @@ def as_dict(told: Summary) -> dict[str, Any]:
                 **r.estimate.as_dict(),
                 "worst_block": r.worst,
             }
-            for r in told.ratios
+            for r in figures.ratios
         ],
     }

@@ -115,7 +115,7 @@ class Instances:
                 for name, size in found.items():
                     total[name] = total.get(name, 0) + size
         # a container's processes are seen from here: only a machine has to be asked
-        told = self._cloud.told() if ask and self.name == "trove-vm" else []
+        told = self._cloud.guests() if ask and self.name == "trove-vm" else []
         return Resident(total, files, tuple(told))
 
     def pids(self) -> list[int]:

@@ -116,7 +116,7 @@ def fleet(
     return out
 
 
-def told(out: Path) -> list[str]:
+def summary(out: Path) -> list[str]:
     """What the fleet in ``out`` did, in sentences."""
     seen = json.loads((out / "fleet.json").read_text(encoding="utf-8"))
     said = [

@@ -129,7 +129,7 @@ def spec(
     )
 
 
-def restored(data: dict[str, Any]) -> Spec:
+def from_dict(data: dict[str, Any]) -> Spec:
     """The spec of a manifest."""
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["profile"].items()}
     engines, arm_names = tuple(data["engines"]), tuple(data["arms"])

@@ -117,13 +117,15 @@ def plan(
     return [one(arm, kinds, size, told, seconds) for arm in (arms or measured)]
 
 
-def one(arm: str, kinds: Sequence[Kind], host: tuple[float, float], told: summary.Summary, seconds: float) -> Planned:
+def one(
+    arm: str, kinds: Sequence[Kind], host: tuple[float, float], figures: summary.Summary, seconds: float
+) -> Planned:
     """The plan of one arm; an engine that was not measured in it is planned as the largest that was."""
     need: dict[str, tuple[float, float]] = {}
     slopes: dict[str, Estimate] = {}
     stand_ins: dict[str, str] = {}
     emulated = False
-    measured = {e: a for (e, name), a in told.arms.items() if name == arm and a.slope and a.slope.point > 0}
+    measured = {e: a for (e, name), a in figures.arms.items() if name == arm and a.slope and a.slope.point > 0}
     if not measured:
         return Planned(arm, None, {}, False, f"nothing was measured in the arm {arm}")
     for engine in dict.fromkeys(k.engine for k in kinds if k.count):

@@ -53,7 +53,7 @@ def test_a_real_virtual_machine_answers_ssh_with_the_key_of_its_seed(disk: Path,
         *("-drive", f"file={disc},if=ide,media=cdrom,readonly=on,format=raw"),
         *("-netdev", f"user,id=n0,hostfwd=tcp:127.0.0.1:{port}-:22"),
     ]
-    with boot_proof.booted(grown, tmp_path / "console.log", memory=1024, extra=extra) as boot:
+    with boot_proof.machine(grown, tmp_path / "console.log", memory=1024, extra=extra) as boot:
         remote = Remote(address)
         until("SSH", remote.answers, seconds=BOOT_SECONDS, setting="the test's bound", fatal=boot.ended)
         assert remote.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip() == "running"

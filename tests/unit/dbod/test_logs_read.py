@@ -77,7 +77,7 @@ def log(tmp_path: Path) -> Log:
 
 
 def read(log: Log, start: dict[str, object], until: float = T, *, ended: bool = True) -> binlog.Survey:
-    return binlog.survey(log.folder, binlog.Wanted(start, until, MADE, NOW, ended))
+    return binlog.survey(log.folder, binlog.Query(start, until, MADE, NOW, ended))
 
 
 def test_it_stops_before_the_first_transaction_that_is_later(log: Log) -> None:

@@ -88,7 +88,7 @@ def test_a_guest_tells_its_parts_and_the_rest_is_named() -> None:
         row(9, 1, "containerd-shim", "containerd-shim-runc-v2 -id x", 8),
         row(10, 9, "mariadbd", "mariadbd", 500),
     ]
-    told = clouds.parsed(json.dumps({"meminfo": meminfo, "processes": table}))
+    told = clouds.parse(json.dumps({"meminfo": meminfo, "processes": table}))
     assert told.database.held == 500 * 1024
     assert told.parts == {n: v * 1024 for n, v in
                           {"guest_system": 20, "agent": 70, "guest_docker": 40, "shims": 8}.items()}  # fmt: skip
@@ -150,7 +150,7 @@ def test_troves_arms_have_a_profile_of_their_own_and_are_in_no_run_that_did_not_
     assert not {"trove-vm", "trove-container"} & set(spec([]).arms)
     assert spec(["trove-vm", "container"]).profile == TROVE
     assert spec(["trove-vm"], quick=True).profile.blocks == 1
-    assert profile.restored(json.loads(json.dumps(spec(["trove-vm"]).as_dict()))) == spec(["trove-vm"])
+    assert profile.from_dict(json.loads(json.dumps(spec(["trove-vm"]).as_dict()))) == spec(["trove-vm"])
 
 
 def test_troves_containers_climb_and_descend_in_turn_and_its_machines_start_alone_first() -> None:

@@ -22,7 +22,7 @@ from lab.dbod.dockerhost.provider import DockerHost
 from lab.dbod.providers.shared import Shared
 from lab.dbod.providers.trove import CloudHost
 from lab.dbod.schedules import Schedule
-from lab.dbod.serve import backoff, told
+from lab.dbod.serve import backoff, views
 from lab.dbod.serve.backoff import Backoff
 from lab.dbod.serve.book import FIELD
 from lab.dbod.serve.clock import Now
@@ -324,7 +324,7 @@ def test_a_worker_that_is_dead_is_an_alarm_until_it_works(tmp_path: Path, monkey
     waits.until("the death", service.alarms, seconds=20, every=0.01)
     (alarm,) = service.alarms()
     assert (alarm.what, alarm.error) == ("worker-0 of the server died", "SystemExit: told to end")
-    assert told.alarm(alarm).next >= told.alarm(alarm).since
+    assert views.alarm(alarm).next >= views.alarm(alarm).since
     broken.clear()
     waits.until("the alarm's end", lambda: not service.alarms(), seconds=20, every=0.01)
     service.workers.stop(5)
@@ -589,7 +589,7 @@ def test_a_scheduled_backup_that_fails_is_tried_again_later_each_time(
     assert (alarm.what, alarm.tries) == ("The automatic backup of a fails", 9)
     assert (alarm.since, alarm.error) == (DUE, "a does not answer.")
     assert alarm.next == DUE + 243 * MINUTE
-    row = told.alarm(alarm)
+    row = views.alarm(alarm)
     assert (row.since, row.next) == ("2026-03-04T18:00:00+00:00", "2026-03-04T22:03:00+00:00")
 
 
@@ -743,7 +743,7 @@ def test_trove_and_the_shared_server_are_served_through_the_same_contract(tmp_pa
     trove.refresh()
     trove.ask(Request(Op.CREATE, "a"), "t")
     run_all(trove)
-    assert told.instance(trove.fact("a")).state == "RUNNING"
+    assert views.instance(trove.fact("a")).state == "RUNNING"
     with pytest.raises(errors.Missing, match="no scheduler"):
         trove.ask(Request(Op.AUTOMATIC_BACKUPS, "a"), "t")
     shared = Service(Shared(DockerHost(home, quiet, owned=True)), Database(tmp_path / "s.db", "unit"), 1, quiet)

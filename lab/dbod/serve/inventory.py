@@ -17,7 +17,7 @@ SEEN = ("state", "bytes", "log_bytes")
 """What a look tells anew."""
 
 
-class Known:
+class Inventory:
     """Facts by instance; ``ask`` has the provider answer. Raises: what that raises."""
 
     def __init__(self, ask: Callable[[Request], Value]) -> None:

@@ -1,4 +1,4 @@
-"""DBOD's shapes out of what a provider and the queue tell."""
+"""DBOD's shapes of instances, jobs and alarms, made of what the provider and the queue know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lab.dbod.contract import Operation, Request
 from lab.dbod.dockerhost import engines
 from lab.dbod.serve import shapes
 from lab.dbod.serve.alarm import Alarm
-from lab.dbod.serve.asked import NAMES
+from lab.dbod.serve.bodies import NAMES
 from lab.dbod.serve.queue import JobState, QueuedJob
 from lab.dbod.serve.words import TYPES
 
@@ -93,10 +93,10 @@ def metadata(facts: dict[str, Any], attributes: dict[str, str], provider: str) -
     )
 
 
-def alarm(found: Alarm) -> shapes.AlarmRow:
+def alarm(source: Alarm) -> shapes.AlarmRow:
     """An alarm."""
-    since, following = (one.isoformat(timespec="seconds") for one in (found.since, found.next))
-    return shapes.AlarmRow(what=found.what, since=since, tries=found.tries, error=found.error, next=following)
+    since, following = (one.isoformat(timespec="seconds") for one in (source.since, source.next))
+    return shapes.AlarmRow(what=source.what, since=since, tries=source.tries, error=source.error, next=following)
 
 
 EXEC = {
@@ -108,32 +108,32 @@ EXEC = {
 }
 
 
-def job(found: QueuedJob, log: list[str]) -> shapes.JobShape:
+def job(entry: QueuedJob, log: list[str]) -> shapes.JobShape:
     """A job with its log."""
-    asked = {key: value for key in SHOWN if (value := getattr(found.request, key)) != getattr(BLANK, key)}
+    asked = {key: value for key in SHOWN if (value := getattr(entry.request, key)) != getattr(BLANK, key)}
     return shapes.JobShape.model_validate(
         {
-            "id": found.id,
-            "job": job_name(found),
-            "instance": found.instance,
-            "state": found.state,
-            "execState": EXEC[found.state],
-            "asker": found.asker,
+            "id": entry.id,
+            "job": job_name(entry),
+            "instance": entry.instance,
+            "state": entry.state,
+            "execState": EXEC[entry.state],
+            "asker": entry.asker,
             "arguments": asked,
-            "creation_date": found.created,
-            "begin_date": found.began,
-            "completion_date": found.ended,
-            "attempts": found.attempts,
-            "outcome": found.outcome,
-            "why": found.why,
-            "value": found.value,
-            "error": {key: found.error[key] for key in ("id", "cause", "remedy")} if found.error else None,
+            "creation_date": entry.created,
+            "begin_date": entry.began,
+            "completion_date": entry.ended,
+            "attempts": entry.attempts,
+            "outcome": entry.outcome,
+            "why": entry.why,
+            "value": entry.value,
+            "error": {key: entry.error[key] for key in ("id", "cause", "remedy")} if entry.error else None,
             "entries": [{"log": line} for line in log],
         }
     )
 
 
-def job_name(found: QueuedJob) -> str:
+def job_name(entry: QueuedJob) -> str:
     """DBOD's name of a job, or the operation's where DBOD has none (create, destroy)."""
-    pair = (found.operation, found.request.on)
-    return str(NAMES.get(pair, found.operation)).upper()
+    pair = (entry.operation, entry.request.on)
+    return str(NAMES.get(pair, entry.operation)).upper()

@@ -1,4 +1,4 @@
-"""What is asked for: the bodies of requests, and the jobs with their arguments, as dbod-webapp names them."""
+"""The bodies of requests, and the kinds of jobs with their arguments, as dbod-webapp names them."""
 
 from __future__ import annotations
 
@@ -137,8 +137,8 @@ class Replicate(Closed):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A job that can be asked for: its operation, whether that switches on, and its arguments."""
+class JobKind:
+    """A job that can be requested: its operation, whether that switches on, and its arguments."""
 
     operation: Operation
     arguments: type[Closed] = Nothing
@@ -151,22 +151,22 @@ class Asked:
 
 
 JOBS = {
-    "STARTUP": Asked(Operation.START),
-    "SHUTDOWN": Asked(Operation.STOP),
-    "UPLOAD_CONFIG": Asked(Operation.CONFIG_PUT, Config),
-    "BACKUP": Asked(Operation.BACKUP, Backup),
-    "DELETE_BACKUP": Asked(Operation.BACKUP_DELETE, BackupDelete),
-    "DRILL": Asked(Operation.DRILL, Drill),
-    "RESTORE": Asked(Operation.RESTORE, Restore),
-    "CLONE": Asked(Operation.CLONE, Clone),
-    "UPGRADE": Asked(Operation.UPGRADE, Upgrade),
-    "RESIZE": Asked(Operation.RESIZE, Resize),
-    "ENABLE_AUTOMATIC_BACKUPS": Asked(Operation.AUTOMATIC_BACKUPS, Automatic),
-    "DISABLE_AUTOMATIC_BACKUPS": Asked(Operation.AUTOMATIC_BACKUPS, on=False),
-    "BEGIN_MAINTENANCE": Asked(Operation.MAINTENANCE),
-    "END_MAINTENANCE": Asked(Operation.MAINTENANCE, on=False),
-    "REPLICATE": Asked(Operation.REPLICATE, Replicate),
-    "PROMOTE": Asked(Operation.PROMOTE),
+    "STARTUP": JobKind(Operation.START),
+    "SHUTDOWN": JobKind(Operation.STOP),
+    "UPLOAD_CONFIG": JobKind(Operation.CONFIG_PUT, Config),
+    "BACKUP": JobKind(Operation.BACKUP, Backup),
+    "DELETE_BACKUP": JobKind(Operation.BACKUP_DELETE, BackupDelete),
+    "DRILL": JobKind(Operation.DRILL, Drill),
+    "RESTORE": JobKind(Operation.RESTORE, Restore),
+    "CLONE": JobKind(Operation.CLONE, Clone),
+    "UPGRADE": JobKind(Operation.UPGRADE, Upgrade),
+    "RESIZE": JobKind(Operation.RESIZE, Resize),
+    "ENABLE_AUTOMATIC_BACKUPS": JobKind(Operation.AUTOMATIC_BACKUPS, Automatic),
+    "DISABLE_AUTOMATIC_BACKUPS": JobKind(Operation.AUTOMATIC_BACKUPS, on=False),
+    "BEGIN_MAINTENANCE": JobKind(Operation.MAINTENANCE),
+    "END_MAINTENANCE": JobKind(Operation.MAINTENANCE, on=False),
+    "REPLICATE": JobKind(Operation.REPLICATE, Replicate),
+    "PROMOTE": JobKind(Operation.PROMOTE),
 }
 """Jobs as dbod-webapp names them, where it has them."""
-NAMES = {(asked.operation, asked.on): name for name, asked in JOBS.items()}
+NAMES = {(kind.operation, kind.on): name for name, kind in JOBS.items()}
