@@ -47,7 +47,7 @@ class Plan:
 
 
 def decide(spec: LabSpec, origins: Mapping[str, str], facts: Facts) -> Plan:
-    """Fill in every ``auto``. Raises: Unsupported, if what was asked for does not go together or not here."""
+    """Fill in every ``auto``. Raises: Unsupported, if what was asked for does not work together, or here."""
     known = catalog.load()
     if spec.distro != AUTO:
         spec = dataclasses.replace(spec, distro=known.distro(spec.distro).name)
@@ -110,7 +110,7 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
         )
     if decided.beside != NOTHING and (decided.installer, decided.hypervisor) != ("packages", "docker"):
         raise Unsupported(
-            f"Machines stand beside the containers of --installer=packages, not {decided.installer}'s "
+            f"Virtual machines can be added to the containers of --installer=packages, not to {decided.installer}'s "
             f"{decided.hypervisor}.",
             f"Give --hypervisor=docker and no other installer, or leave out --beside={decided.beside}.",
         )
@@ -130,14 +130,14 @@ def installer(known: Catalog, spec: LabSpec, origins: Mapping[str, str]) -> Choi
     carried = {d.name: d.packages for d in known.distros if d.packages}
     have = " and ".join(f"{release} on {distro}" for distro, release in carried.items())
     if spec.mirror:
-        return Choice("installer", "devstack", "a mirror is for what is cloned")
+        return Choice("installer", "devstack", "a mirror serves what is cloned")
     if spec.hypervisor not in (AUTO, *OWN_HYPERVISORS):
-        return Choice("installer", "devstack", f"packages run no {spec.hypervisor}")
+        return Choice("installer", "devstack", f"the packages do not support {spec.hypervisor}")
     wheels = known.installers["wheels"]
     if spec.release in wheels.locks and spec.distro in (AUTO, wheels.distro):
         return Choice("installer", "wheels", f"{spec.release} is on PyPI, and installs in minutes")
     if not any(spec.distro in (AUTO, d) and spec.release in (AUTO, r) for d, r in carried.items()):
-        return Choice("installer", "devstack", f"packages there are of {have} only")
+        return Choice("installer", "devstack", f"packages exist only for {have}")
     return Choice("installer", "packages", "Debian's packages need no git host and install in minutes")
 
 
@@ -149,7 +149,7 @@ def _distro(known: Catalog, spec: LabSpec, provider: str) -> Choice:
     if not wanted.distros:
         known.check(known.installers[spec.installer].distro, spec.release, spec.installer)
     fit = [name for name in wanted.distros if provider in known.distro(name).providers]
-    return Choice("distro", (*fit, *wanted.distros)[0], f"the first that stack.sh of {wanted.name} takes")
+    return Choice("distro", (*fit, *wanted.distros)[0], f"the first that {wanted.name}'s stack.sh supports")
 
 
 def _release(known: Catalog, distro: str, installer: str) -> Choice:
@@ -159,10 +159,10 @@ def _release(known: Catalog, distro: str, installer: str) -> Choice:
         return Choice("release", [*known.installers[installer].locks][-1], "the newest that has a lock")
     fit = [r for r in known.releases if distro in r.distros and r.state != "development"]
     if maintained := [r.name for r in fit if r.state == "maintained"]:
-        return Choice("release", maintained[-1], f"the newest maintained one whose stack.sh takes {distro}")
+        return Choice("release", maintained[-1], f"the newest maintained one whose stack.sh supports {distro}")
     if fit:
-        return Choice("release", fit[-1].name, f"the newest whose stack.sh takes {distro}; it is not maintained")
-    return Choice("release", "master", f"no stable one's stack.sh takes {distro}")
+        return Choice("release", fit[-1].name, f"the newest whose stack.sh supports {distro}; it is not maintained")
+    return Choice("release", "master", f"no stable release's stack.sh supports {distro}")
 
 
 def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
@@ -202,10 +202,10 @@ def _ssh(spec: LabSpec) -> Choice:
         )
     if not spec.host:
         raise Unsupported(
-            "Provider ssh takes a machine that you have, and none is given.",
-            "./inv up --provider=ssh --host=USER@ADDRESS (a machine of its own: the lab changes much on it)",
+            "Provider ssh needs a machine of yours, and none is given.",
+            "./inv up --provider=ssh --host=USER@ADDRESS (a dedicated one: the lab changes a lot on it)",
         )
-    return Choice("provider", "ssh", f"{spec.host} is a machine that is there")
+    return Choice("provider", "ssh", f"{spec.host} is there already")
 
 
 def _providers(known: Catalog, spec: LabSpec) -> list[str]:
@@ -229,15 +229,15 @@ def _nearest(known: Catalog, spec: LabSpec, here: Mapping[str, tuple[bool, str]]
     wanted = order.index(spec.release) if spec.release in order else len(order)
     nearest = min(runs, key=lambda name: abs(order.index(name) - wanted), default="")
     command = f"./inv up --installer=devstack --release={nearest}" if nearest else "./inv up"
-    return f"./inv doctor shows what each lacks. The nearest that runs here as it is: {command}"
+    return f"./inv doctor shows what each lacks. The nearest that runs here: {command}"
 
 
 def _hypervisor(facts: Facts, provider: str, containers: bool) -> Choice:
     if provider == "ssh" and containers:
-        return Choice("hypervisor", "docker", "containers run on any machine; kvm is taken where it is asked for")
+        return Choice("hypervisor", "docker", "containers run on any machine; kvm is used if asked for")
     if facts.kvm[0] and provider != "ssh":
         return Choice("hypervisor", "kvm", facts.kvm[1])
     if containers:
         return Choice("hypervisor", "docker", f"containers start in seconds; no KVM: {facts.kvm[1]}")
-    why = "asked for, kvm is taken" if provider == "ssh" else f"no KVM: {facts.kvm[1]}"
+    why = "kvm is used if asked for" if provider == "ssh" else f"no KVM: {facts.kvm[1]}"
     return Choice("hypervisor", "qemu", why)

@@ -33,7 +33,7 @@ def system() -> Finding:
     init = kernel.read(Path("/proc/1/comm")).strip() or "unknown"
     detail = f"{release.get('PRETTY_NAME', 'Linux')}, kernel {platform.release()}, {platform.machine()}, init: {init}"
     if platform.machine() != "x86_64":
-        return Finding("system", "System", "fail", detail, "The images that the lab builds are for x86_64 only.")
+        return Finding("system", "System", "fail", detail, "The lab builds images for x86_64 only.")
     return Finding("system", "System", "ok", detail)
 
 
@@ -43,7 +43,7 @@ def memory(want: int) -> Finding:
     detail = f"{free:.1f} GiB free of {psutil.virtual_memory().total / GIB:.1f}; the machine may use {want}"
     if free >= want:
         return Finding("memory", "Memory", "ok", detail)
-    fix = f"End what holds memory, or give --memory ({LEAST_MEMORY} at least)."
+    fix = f"Close what uses memory, or give --memory (at least {LEAST_MEMORY})."
     return Finding("memory", "Memory", "fail" if free < LEAST_MEMORY else "warn", detail, fix)
 
 
@@ -55,7 +55,7 @@ def disk(want: int, why: str) -> list[Finding]:
         there = next(p for p in (place, *place.parents) if p.exists())
         free = shutil.disk_usage(there).free / GIB
         detail = f"{free:.0f} GiB free at {place}; a lab needs {want}: {why}"
-        fix = "Free some: docker system df says what Docker holds; ./inv list names the labs."
+        fix = "Free some space: docker system df shows what Docker uses; ./inv list shows the labs."
         found.append(Finding(name, title, "ok" if free >= want else "fail", detail, "" if free >= want else fix))
     return found
 
@@ -76,9 +76,9 @@ def hardware_virtualisation() -> list[Finding]:
     """KVM, proven by booting a kernel, and whether it nests."""
     proof = kvm.prove()
     status: Status = "ok" if proof.works else "warn"
-    fix = "" if proof.works else "None is needed: guests are containers (--hypervisor=docker), or emulated (qemu)."
+    fix = "" if proof.works else "Not needed: guests are containers (--hypervisor=docker), or emulated (qemu)."
     if proof.works is None:
-        fix = "./inv up proves it when QEMU and a kernel are there; until then guests are containers."
+        fix = "./inv up tries it once QEMU and a kernel are there; until then guests are containers."
     found = [Finding("kvm", "KVM boots a kernel", status, proof.why, fix)]
     nested = [
         f"{module}: {value}"
@@ -101,9 +101,7 @@ def capabilities() -> Finding:
     if set(NEEDED) & set(lacking):
         fix = "Run this in a machine whose containers may have them, or use --provider=libvirt."
         return Finding("capabilities", "Capabilities", "fail", detail, fix)
-    return Finding(
-        "capabilities", "Capabilities", "warn", detail, "None is needed: the machine is started without them."
-    )
+    return Finding("capabilities", "Capabilities", "warn", detail, "Not needed: the machine is started without them.")
 
 
 def watches() -> Finding:
@@ -126,7 +124,7 @@ def cgroups() -> Finding:
     if "cgroup2" not in kernel.read(Path("/proc/filesystems")):
         fix = "systemd in the machine needs version 2: a kernel newer than 4.15, or --provider=libvirt."
         return Finding("cgroups", "Control groups", "fail", "version 1, and the kernel has no version 2", fix)
-    return Finding("cgroups", "Control groups", "ok", "version 1; the machine makes itself a version 2 tree")
+    return Finding("cgroups", "Control groups", "ok", "version 1; the machine makes its own version 2 tree")
 
 
 def network_features(found: dict[str, str]) -> list[Finding]:

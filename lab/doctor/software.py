@@ -50,7 +50,7 @@ def libvirt() -> Finding:
     if lacking := packages.missing(["libvirt"]):
         detail = f"lacks {', '.join(sorted({tool.apt for tool in lacking}))}"
         return Finding("libvirt", "libvirt", "info", detail, packages.install_command(lacking))
-    fix = "sudo systemctl start libvirtd, and be in the group libvirt"
+    fix = "sudo systemctl start libvirtd, and join the group libvirt"
     try:
         answer = process.run(
             "virsh", "-c", "qemu:///system", "version", "--daemon", check=False, timeout=ANSWER_SECONDS
@@ -90,7 +90,7 @@ def authorities() -> Finding:
     own = ", ".join(apt.authorities()) or "none"
     through = ", ".join(sorted(apt.proxies(dict(os.environ)))) or "none"
     return Finding(
-        "authorities", "Own CAs, proxies", "info", f"CAs taken into every machine: {own}; proxies: {through}"
+        "authorities", "Own CAs, proxies", "info", f"CAs copied into every machine: {own}; proxies: {through}"
     )
 
 

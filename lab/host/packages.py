@@ -108,17 +108,17 @@ def ensure(parts: Collection[str], note: Note, log: Path, install: bool = True) 
         sudo = "" if os.geteuid() == 0 else "sudo "
         shown = " && ".join(sudo + part for part in command.split(" && "))
         if not install:
-            raise MissingTools(names, "installing was forbidden (--no-install)", shown)
+            raise MissingTools(names, "installing is forbidden (--no-install)", shown)
         if not process.have("apt-get"):
-            raise MissingTools(names, "its package manager is not one that the lab drives", shown)
+            raise MissingTools(names, "the lab does not support its package manager", shown)
         if not may_install():
-            raise MissingTools(names, "there is neither root nor sudo without a password", shown)
+            raise MissingTools(names, "there is no right to install them (neither root nor passwordless sudo)", shown)
         note(f"this host lacks {', '.join(names)}; installing: {shown}")
         _apt("update", log=log)
         # asked again: only now is it sure which of the optional packages this release has
         _apt("install", *shlex.split(install_command(lacking).split("install ", 1)[1]), log=log)
         if still := missing(parts):
-            raise MissingTools([t.program for t in still], f"apt did not bring it (log: {log})", shown)
+            raise MissingTools([t.program for t in still], f"apt did not install them (log: {log})", shown)
     if "docker" in parts:
         dockerd.start(note, install and may_install(), network)
 

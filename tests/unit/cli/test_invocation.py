@@ -151,7 +151,7 @@ def test_error_texts() -> None:
         errors.StateBroken(Path("s.json"), "line 1", "lab"),
         errors.LabBusy("lab", "process 7"),
         errors.DiskFull("/var"),
-        errors.MissingTools(["vagrant"], "installing was forbidden", "apt-get install vagrant"),
+        errors.MissingTools(["vagrant"], "installing is forbidden", "apt-get install vagrant"),
         errors.HostTooSmall("memory", "3 GiB", "8 GiB", "Close something."),
         errors.PortTaken(5000, "identity"),
         errors.DockerUnusable("no socket", "Start it."),

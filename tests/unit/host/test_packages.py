@@ -53,7 +53,7 @@ def test_no_right_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(MissingTools) as caught:
         packages.ensure(["rootfs"], silent, tmp_path / "log")
-    assert "neither root nor sudo" in caught.value.cause
+    assert "neither root nor passwordless sudo" in caught.value.cause
     assert "sudo apt-get install" in caught.value.remedy or "sudo dnf" in caught.value.remedy
 
 
