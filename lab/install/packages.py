@@ -263,7 +263,7 @@ class Packages:
         resources.write_access(self.ground.home.path, self.site, self.ground.home.secrets)
         await_keystone(self.admin, self.ground.spec.service_timeout, note)
         resources.identity(self.admin(), self.site, self.ground.home.secrets)
-        # one that asked for Placement's address before there was a catalogue holds it for absent until its end (Nova 34)
+        # one that asked for Placement before there was a catalogue holds it for absent until its end (Nova 34)
         self.ground.remote().run("systemctl", "try-restart", *LOOK_UP_ONCE)
         self.ground.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site.services}
 
