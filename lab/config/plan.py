@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.config import catalog
+from lab.config import addons, catalog
 from lab.config.catalog import Catalog
 from lab.config.settings import AUTO, NOTHING, LabSpec
 from lab.core.errors import Unsupported
@@ -103,11 +103,7 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
             f"The {decided.installer} installer clones nothing, so a mirror is of no use to it.",
             "Leave out --mirror, or give --installer=devstack.",
         )
-    if decided.with_ != NOTHING and decided.installer != "packages":
-        raise Unsupported(
-            f"The {decided.installer} installer has no {decided.with_} yet.",
-            f"Leave out --with={decided.with_}, or give --installer=packages.",
-        )
+    addons.check(decided.with_, decided.installer)
     if decided.beside != NOTHING and (decided.installer, decided.hypervisor) != ("packages", "docker"):
         raise Unsupported(
             f"Virtual machines can be added to the containers of --installer=packages, not to {decided.installer}'s "

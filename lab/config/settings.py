@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lab.config.addons import ADDONS, BY_NAME
 from lab.core.errors import BadFile, BadValue, UnknownSetting
 
 FILE = "lab.toml"
 PREFIX = "TROVE_LAB_"
 AUTO = "auto"
-NOTHING, BACKUPS = "nothing", "backups"
+NOTHING = "nothing"
 NOT_SETTINGS = frozenset({"TROVE_LAB_DEBUG", "TROVE_LAB_DEVSTACK_MIRROR"})
 """Variables of the same prefix that are about the tool or its tests, not about a lab."""
 
@@ -59,10 +60,11 @@ class LabSpec:
     )
     datastore: str = _setting("mariadb", "the first database's engine", choices=("mariadb", "postgresql"))
     database: bool = _setting(True, "make a first database (--no-database stops before)")
-    with_: str = _setting(
-        NOTHING,
-        "what the cloud has besides: Swift, for Trove's backups, replicas and logs",
-        choices=(NOTHING, BACKUPS),
+    with_: tuple[str, ...] = _setting(
+        (),
+        "what the cloud has besides, with commas between: "
+        + "; ".join(f"{addon.name} ({addon.about})" for addon in ADDONS)
+        + ". What is named is added to what a lab has",
     )
     warm: bool = _setting(True, "start from a committed image where one fits (--no-warm builds everything)")
     memory: int = _setting(0, "the machine's memory, a container's limit (0: what the installer takes)", low=6)
@@ -160,6 +162,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _checked(key: str, value: Any, where: str) -> Any:
     wanted, meta = FIELDS[key].default, FIELDS[key].metadata
+    if isinstance(wanted, tuple):
+        return _as_addons(key, value, where)
     if isinstance(wanted, bool):
         return _as_bool(key, value, where)
     if isinstance(wanted, int):
@@ -173,6 +177,19 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if "\0" in value or "\n" in value:
         raise BadValue(key, value, "text without line breaks", where)
     return value
+
+
+def _as_addons(key: str, value: Any, where: str) -> tuple[str, ...]:
+    """Names of addons, each once, in the table's order; ``nothing`` is what labs without any once recorded."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise BadValue(key, value, "names with commas between", where)
+    named = {word.strip() for word in words} - {"", NOTHING}
+    for word in sorted(named - BY_NAME.keys()):
+        near = difflib.get_close_matches(word, BY_NAME, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise BadValue(key, word, f"names of {', '.join(BY_NAME)}, with commas between{hint}", where)
+    return tuple(name for name in BY_NAME if name in named)
 
 
 def _as_bool(key: str, value: Any, where: str) -> bool:

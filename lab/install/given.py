@@ -20,7 +20,7 @@ MARK = "packages-of"
 SOURCES = "/usr/local/share/lab-machine"
 OTHERS = (
     "docker.io", "docker-ce", "haproxy", "keystone", "libvirt-daemon-system", "mariadb-server", "memcached",
-    "mysql-server", "openvswitch-switch", "rabbitmq-server",
+    "mysql-server", "openstack-dashboard", "openvswitch-switch", "rabbitmq-server",
 )  # fmt: skip
 """Packages that serve somebody, and that the lab would give another configuration."""
 UNITS = ("docker", "docker.socket", "containerd", "epmd", "epmd.socket", "nova-compute-machines", "libvirtd.socket")
@@ -67,8 +67,7 @@ class GivenMachine:
             "nat": (Site(public_ports={}).public.cidr,),
         }
         for name, words in end.items():
-            text = "".join(f"{word}\n" for word in words)
-            remote.run("install", "-m", "0644", "/dev/stdin", f"{MARKS}/{name}", stdin=text)
+            self.target.record(name, words)
         note("the machine's apt installs them; nothing of it starts yet")
         self.target.script("given.sh", SOURCES, f"{SOURCES}/packages", f"{SOURCES}/base")
         self.target.mark(MARK, self._key)

@@ -10,7 +10,8 @@ from functools import cached_property
 from openstack.connection import Connection
 
 from lab.cloud import access
-from lab.config.settings import BACKUPS, NOTHING
+from lab.config.addons import BACKUPS, DASHBOARD
+from lab.config.settings import NOTHING
 from lab.core import waits
 from lab.core.job import Job
 from lab.core.steps import Step
@@ -19,10 +20,11 @@ from lab.guest.agent import Agent
 from lab.guest.guests import Guests
 from lab.install import given, render, resources
 from lab.install.contract import Ground
+from lab.install.dashboard import Dashboard
 from lab.install.given import GivenMachine
 from lab.install.heartbeats import NOT_YET, Heartbeats, await_keystone
 from lab.install.render import File
-from lab.install.site import PORTS, Site
+from lab.install.site import PUBLISHED, Site
 from lab.install.target import Target
 from lab.machine import image, keys
 from lab.machine.image import Layer
@@ -79,10 +81,9 @@ class Packages:
     ground: Ground
     code: Code = DEBIAN
     settled: Mapping[str, str] = field(default_factory=dict)
-    published: Mapping[str, int] = field(default_factory=lambda: PORTS)
+    published: Mapping[str, int] = field(default_factory=lambda: PUBLISHED)
     mounts: Mapping[str, str] = field(default_factory=dict)
     agent: Agent | None = None
-    made_of: tuple[str, ...] = ()
     image_title: str = "build the machine's image with OpenStack's packages"
 
     @cached_property
@@ -97,10 +98,15 @@ class Packages:
             virt_type=spec.hypervisor,
             beside=spec.beside if spec.beside != NOTHING else "",
             database_timeout=spec.database_timeout,
-            backups=spec.with_ == BACKUPS,
+            backups=BACKUPS in spec.with_,
             walls=spec.provider == "ssh",
             python=self.code.python,
         )
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """See Installer.made_of: what is not in the guests' images."""
+        return tuple(name for name in self.ground.spec.with_ if name != BACKUPS)
 
     @property
     def compute_host(self) -> str:
@@ -145,7 +151,7 @@ class Packages:
         beats = Heartbeats(
             self.ground.remote, self.admin, self.ground.spec.service_timeout, 1 + (self.ground.spec.beside != NOTHING)
         )
-        return [
+        steps = [
             Step("configure", "write the services' configuration", self._configured, self._configure, (after,)),
             Step("databases", "make the services' databases", self._has_databases, self._databases, ("configure",)),
             Step("services", "start the services", self._serving, self._serve, ("databases",)),
@@ -153,6 +159,9 @@ class Packages:
             Step("networks", "make networks, flavors, quotas", self._has_networks, self._networks, ("identity",)),
             Step("heartbeats", "wait for fresh heartbeats", beats.fresh, beats.wait, ("networks",)),
         ]
+        if DASHBOARD in self.ground.spec.with_:
+            steps.append(Dashboard(self.ground, self._target, lambda: self.site).step("identity"))
+        return steps
 
     def admin(self) -> Connection:
         """The administrator's connection."""
@@ -265,7 +274,9 @@ class Packages:
         resources.identity(self.admin(), self.site, self.ground.home.secrets)
         # one that asked for Placement before there was a catalogue holds it for absent until its end (Nova 34)
         self.ground.remote().run("systemctl", "try-restart", *LOOK_UP_ONCE)
-        self.ground.home.state["endpoints"] = {kind: self._version_url(kind) for kind in self.site.services}
+        kept = self.ground.home.state.get("endpoints", {})
+        made = {kind: self._version_url(kind) for kind in self.site.services}
+        self.ground.home.state["endpoints"] = {**kept, **made}
 
     def _version_url(self, kind: str) -> str:
         return f"http://127.0.0.1:{self.site.public_ports[kind]}/"

@@ -13,7 +13,7 @@ import jinja2
 
 from lab.core.resources import RESOURCES
 from lab.guest import backup
-from lab.install.site import CLOSED_TCP, CLOSED_UDP, DATABASES, DATASTORE_IMAGES, Site
+from lab.install.site import CLOSED_TCP, CLOSED_UDP, DASHBOARD_PORT, DATABASES, DATASTORE_IMAGES, Site
 
 TEMPLATES = Path(__file__).with_name("templates")
 MACROS = "macros.j2"
@@ -22,6 +22,12 @@ AFTER_NETWORKS = ("etc/trove/trove.conf.d/networks.conf",)
 USERSPACE_ONLY = ("etc/libvirt/hooks/qemu", "usr/local/bin/qemu-system-x86_64")
 SWIFT = ("etc/swift/", "etc/systemd/system/trove-lab-swift@.service")
 """Files (and beginnings of them) of the object store, which is not in every cloud."""
+DASHBOARD = (
+    "etc/openstack-dashboard/",
+    "etc/systemd/system/trove-lab-dashboard.service",
+    "usr/local/share/trove-lab/dashboard/",
+)
+"""Those of the dashboard, which a cloud can have at any time."""
 CONTAINERS_ONLY = (
     "etc/docker/daemon.json",
     "etc/systemd/system/docker.service.d/trove-lab.conf",
@@ -44,6 +50,7 @@ _GROUPS = {
     "etc/trove": "trove",
     "etc/rabbitmq": "rabbitmq",
     "etc/swift": "swift",
+    "etc/openstack-dashboard": "www-data",
 }
 
 
@@ -74,7 +81,13 @@ def first(site: Site) -> list[str]:
         skip |= set(CONTAINERS_ONLY)
     if not site.walls:
         skip |= set(WALLS)
-    return [name for name in names() if name not in skip and (site.backups or not name.startswith(SWIFT))]
+    absent = DASHBOARD if site.backups else (*DASHBOARD, *SWIFT)
+    return [name for name in names() if name not in skip and not name.startswith(absent)]
+
+
+def dashboard() -> list[str]:
+    """The files of the dashboard."""
+    return [name for name in names() if name.startswith(DASHBOARD)]
 
 
 def driver(library: str) -> list[File]:
@@ -113,6 +126,7 @@ def render(site: Site, secrets: Any, wanted: Iterable[str], ids: Mapping[str, st
         "computes": site.computes,
         "closed_tcp": CLOSED_TCP,
         "closed_udp": CLOSED_UDP,
+        "dashboard_port": DASHBOARD_PORT,
     }
     return [_file(name, environment.get_template(name).render(context)) for name in wanted]
 

@@ -17,8 +17,12 @@ PORTS: Mapping[str, int] = {
 }
 """Service type to the port on which its API listens in the machine."""
 
+DASHBOARD_PORT = 9080
+PUBLISHED: Mapping[str, int] = {**PORTS, "dashboard": DASHBOARD_PORT}
+"""What leads to the machine from its first start on, used or not: a machine that runs cannot be given a port."""
+
 OPTIONAL = "object-store"
-"""There with the setting ``with=backups`` only; its port is published always, since that cannot be done later."""
+"""There with the setting ``with=backups`` only."""
 
 DATABASES = (
     ("keystone", "keystone"),
@@ -35,9 +39,9 @@ DATABASES = (
 METADATA_PORT = 8775
 """Nova's, which Neutron's agents ask for the guests."""
 
-CLOSED_TCP = (4369, 5672, 11211, 25672, 6080, 6640, 6641, 6642, METADATA_PORT, 16509, *PORTS.values())
+CLOSED_TCP = (4369, 5672, 11211, 25672, 6080, 6640, 6641, 6642, METADATA_PORT, 16509, *PUBLISHED.values())
 """What listens on a machine with the cloud on it, beside SSH: the message queue with its port mapper, memcached, the
-console, Open vSwitch and OVN, Nova's metadata, libvirt, and the APIs."""
+console, Open vSwitch and OVN, Nova's metadata, libvirt, the APIs and the dashboard."""
 CLOSED_UDP = (6081,)
 """Geneve."""
 

@@ -84,6 +84,11 @@ class Target:
             timeout=self.seconds, timeout_setting="--install-timeout", log=self.home.log("datastores"),
         )  # fmt: skip
 
+    def record(self, name: str, words: Sequence[str]) -> None:
+        """Add to what is taken away again from a machine that was there before the lab: its list ``name``."""
+        text = "".join(f"{word}\n" for word in words)
+        self.remote().run("bash", "-c", 'touch "$0" && sort -u -o "$0" "$0" -', f"{MARKS}/{name}", stdin=text)
+
     def marked(self, mark: str, key: str) -> bool:
         """Whether the mark is there with that key."""
         return self.remote().run("cat", f"{MARKS}/{mark}", check=False).stdout.strip() == key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from lab.config.addons import DASHBOARD
 from lab.core.steps import Step
 from lab.lifecycle.cloud_steps import CloudSteps
 from lab.lifecycle.first_database import DATABASE, USER, client_file
@@ -52,6 +53,8 @@ def connect(lab: Lab) -> dict[str, str]:
     """How to use what there is now, for people."""
     name = lab.home.name
     rows = {"status": f"./inv status --name={name}"}
+    if url := lab.home.state.get("endpoints", {}).get(DASHBOARD):
+        rows["dashboard"] = f"{url} as demo, whose password is in {lab.home.clouds_yaml}"
     if not lab.spec.database:
         return rows | {"database": f"none yet: ./inv up --name={name} --database makes it"}
     login = lab.database.login()

@@ -8,7 +8,8 @@ from openstack.connection import Connection
 
 from lab.cloud import access
 from lab.config import catalog
-from lab.config.settings import BACKUPS, NOTHING, LabSpec
+from lab.config.addons import BACKUPS
+from lab.config.settings import NOTHING, LabSpec
 from lab.core.home import Home
 from lab.core.ssh import Remote
 from lab.guest import guests
@@ -60,7 +61,7 @@ class Lab:
         known = catalog.load()
         # the one distribution that there is a guest recipe of; guests need not be what the machine is
         suite = known.distro(known.installers["packages"].distro).codename
-        agent, backups = self.installer.agent, self.spec.with_ == BACKUPS
+        agent, backups = self.installer.agent, BACKUPS in self.spec.with_
         first = guests.containers if self.containers else guests.machines
         built = [first(suite, agent, backups=backups)]
         if self.spec.beside != NOTHING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lab import doctor
-from lab.config import plan, settings
+from lab.config import addons, plan, settings
 from lab.config.plan import Plan
 from lab.config.settings import AUTO, LabSpec, Merged
 from lab.containers import client
@@ -163,7 +164,24 @@ def _planned(home: Home, merged: Merged, *, check: bool = True, tried: bool = Fa
             f"Lab {home.name!r} is there with {fixed[0]} = {before[fixed[0]]}, not {changed[fixed[0]]}.",
             f"Leave it out, or have a new lab beside it: ./inv up --name={home.name}-2 with the same flags.",
         )
+    if "with" in changed:  # a lab keeps what it has
+        added = tuple(name for name in changed["with"] if name not in before["with"])
+        _check_added(home, added, before["installer"])
+        changed["with"] = [*before["with"], *added]
     return Plan(settings.from_dict({**before, **changed}, where), ())
+
+
+def _check_added(home: Home, names: Sequence[str], installer: str) -> None:
+    """Raises: Unsupported, if a lab that is there cannot be given these addons."""
+    addons.check(names, installer)
+    ports = home.state.get("machine.ports", {})
+    for name in names:
+        if ports and addons.BY_NAME[name].port not in ports:
+            raise Unsupported(
+                f"Lab {home.name!r} is of a version that had no {name}: no port of this host leads to its machine's, "
+                "and one that runs cannot be given any.",
+                f"./inv up --name={home.name}-2 --with={name} makes a lab that has it.",
+            )
 
 
 def _repeated(merged: Merged, recorded: dict[str, Any]) -> Merged:

@@ -20,6 +20,8 @@ from lab.core.home import LABEL, OWNER
 from lab.core.job import Job
 from lab.core.waits import silent
 from lab.host import kernel
+from lab.install import dashboard
+from lab.install.site import DASHBOARD_PORT
 from lab.machine import container, image, network
 from lab.machine.contract import Wanted
 from tests.e2e.conftest import Lab
@@ -122,13 +124,13 @@ def test_up_to_sql_and_nobody_else_reaches_the_cloud(given: Given) -> None:
     packages, files = given.inside(NEEDED), given.inside(LIST)
     others = given.inside("cut -d: -f1 /etc/passwd /etc/group")
     given.up(f"--host={given.where}", kill_in="databases")
-    given.up()
+    given.up("--with=dashboard")
     report = given.ask("status")
     assert report["machine"] == "running"
     assert [one["operating_status"] for one in report["instances"]] == ["HEALTHY"]
     listening = given.inside("ss -ltnH '( not src 127.0.0.0/8 and not src [::1] )' | awk '{ print $4 }'")
     ports = {one.rpartition(":")[2] for one in listening}
-    assert {"5000", "5672", "8779"} <= ports
+    assert {"5000", "5672", "8779", str(DASHBOARD_PORT)} <= ports
     reached = {port for port in ports if _answers(given.address, port)}
     assert reached == {"22"}
     asked = given.inv("destroy", f"--name={NAME}", check=False)
@@ -144,6 +146,7 @@ def test_up_to_sql_and_nobody_else_reaches_the_cloud(given: Given) -> None:
     assert not [path for path in sorted(left) if "e2scrub" not in path]
     assert not sorted(files - given.inside(LIST))
     assert len(stay) <= MOST_STAY, stay
+    assert not stay & set(dashboard.PACKAGES)
     assert not stay & set((image.PACKAGES.directory / "packages").read_text().split())
     assert given.inside("cut -d: -f1 /etc/passwd /etc/group") == others
     assert given.inside("cat /home/ops/.ssh/authorized_keys | wc -l") == {"1"}

@@ -74,7 +74,8 @@ def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
     [
         ({"hypervisor": "kvm"}, "qemu"),
         ({"hypervisor": "lxc", "installer": "packages"}, "docker"),
-        ({"with_": "backups", "installer": "devstack", "release": "2026.1"}, "Leave out --with=backups"),
+        ({"with_": ("backups",), "installer": "devstack", "release": "2026.1"}, "Leave out --with=backups"),
+        ({"with_": ("dashboard",), "installer": "devstack", "release": "2026.1"}, "--installer=packages"),
         ({"beside": "kvm"}, "Leave out --beside, or give qemu"),
         ({"beside": "qemu", "hypervisor": "qemu"}, "Give --hypervisor=docker"),
         ({"beside": "qemu", "installer": "devstack", "release": "2026.1"}, "no other installer"),

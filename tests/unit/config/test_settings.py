@@ -1,5 +1,6 @@
 """Settings: layers, origins, and every kind of bad input, tabled and generated."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,26 @@ def test_flag_beats_environment_beats_file(tmp_path: Path) -> None:
 
 def test_with_is_a_setting_although_python_keeps_the_word(tmp_path: Path) -> None:
     for merged in (
-        load(tmp_path, {"with": "backups"}),
-        load(tmp_path, toml='with = "backups"'),
-        load(tmp_path, TROVE_LAB_WITH="backups"),
+        load(tmp_path, {"with": "dashboard, backups,dashboard"}),
+        load(tmp_path, toml='with = ["backups", "dashboard"]'),
+        load(tmp_path, toml='with = "backups,dashboard"'),
+        load(tmp_path, TROVE_LAB_WITH="backups,dashboard"),
     ):
-        assert merged.spec.with_ == "backups"
-        assert settings.from_dict(settings.to_dict(merged.spec), "a manifest") == merged.spec
+        assert merged.spec.with_ == ("backups", "dashboard")
+        kept = json.loads(json.dumps(settings.to_dict(merged.spec)))
+        assert settings.from_dict(kept, "a manifest") == merged.spec
+
+
+def test_what_labs_of_earlier_versions_recorded_of_addons_is_understood() -> None:
+    assert settings.from_dict({"with": "nothing"}, "a manifest").with_ == ()
+    assert settings.from_dict({"with": "backups"}, "a manifest").with_ == ("backups",)
+
+
+def test_an_addon_that_there_is_not_names_the_near_one() -> None:
+    with pytest.raises(BadValue) as caught:
+        settings.from_dict({"with": "backups,dashbord"}, "flag")
+    assert "'dashbord'" in caught.value.cause
+    assert "did you mean dashboard?" in caught.value.remedy
 
 
 def test_unknown_key_names_the_near_one(tmp_path: Path) -> None:
@@ -77,6 +92,9 @@ def test_unknown_key_names_the_near_one(tmp_path: Path) -> None:
         'distro = "cent os"',
         'release = "$(id)"',
         'mirror = "a\\nb"',
+        'with = "volume"',
+        "with = true",
+        "with = [1]",
     ],
 )
 def test_bad_values_are_refused(tmp_path: Path, line: str) -> None:

@@ -82,7 +82,10 @@ def picture() -> str:
     lines += [f'    {room}["<b>{room}</b>"]' for room in reversed(ROOMS)]
     lines += [f"    {room} --> {above}" for room, above in sorted(edges)]
     lines += ["```", "", "| room | what it is | modules |", "|---|---|---|"]
-    count = {room: sum(1 for p in (PACKAGE / room).rglob("*.py") if p.name != "__init__.py") for room in ROOMS}
+    count = {
+        room: sum(p.name != "__init__.py" and "templates" not in p.parts for p in (PACKAGE / room).rglob("*.py"))
+        for room in ROOMS
+    }
     lines += [f"| `{room}` | {says[room].splitlines()[0]} | {count[room]} |" for room in reversed(ROOMS)]
     return "\n".join(lines)
 

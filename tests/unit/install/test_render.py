@@ -5,23 +5,25 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.core import process
 from lab.core.errors import CommandFailed
 from lab.guest import backup
-from lab.install import render
-from lab.install.site import PORTS, Site
+from lab.install import render, site
+from lab.install.site import Site
 from tests.golden import FOLDER, same
 
-PUBLISHED = {service: 20000 + port for service, port in PORTS.items()}
+PUBLISHED = {service: 20000 + port for service, port in site.PUBLISHED.items()}
 SITES = {
     "userspace-qemu": Site(PUBLISHED),
     "userspace-docker": Site(PUBLISHED, virt_type="docker"),
     "backups": Site(PUBLISHED, virt_type="docker", backups=True),
     "beside": Site(PUBLISHED, virt_type="docker", beside="qemu"),
     "walls": Site(PUBLISHED, virt_type="docker", walls=True),
+    "dashboard": Site(PUBLISHED),
     "kernel-kvm": Site(PUBLISHED, datapath="system", virt_type="kvm", default_datastore="postgresql"),
 }
 IDS = {"mgmt_network": "id-of-mgmt", "mgmt_security_group": "id-of-group", "public_network": "id-of-public"}
@@ -35,9 +37,10 @@ class Named(dict[str, str]):
 
 
 def rendered(kind: str) -> list[render.File]:
-    site = SITES[kind]
-    wanted = [*render.first(site), *render.AFTER_NETWORKS]
-    return render.render(site, Named(), wanted, IDS)
+    if kind == "dashboard":
+        return render.render(SITES[kind], Named(), render.dashboard())
+    wanted = [*render.first(SITES[kind]), *render.AFTER_NETWORKS]
+    return render.render(SITES[kind], Named(), wanted, IDS)
 
 
 @pytest.mark.parametrize("kind", SITES)
@@ -75,6 +78,21 @@ def test_backups_bring_swift_and_name_their_image() -> None:
     assert having["/etc/trove/trove-guestagent.conf"].count(f"backup_docker_image = {backup.image()}\n") == 2
 
 
+def test_the_dashboard_is_no_part_of_what_the_cloud_s_steps_are_marked_with() -> None:
+    """Added to a lab that runs, it would have every schema migrated anew."""
+    ours = {file.path for file in rendered("dashboard")}
+    assert ours
+    assert all(ours.isdisjoint(file.path for file in rendered(kind)) for kind in SITES if kind != "dashboard")
+
+
+def test_the_dashboard_s_settings_are_python_and_signed_by_the_lab_s_secret() -> None:
+    (text,) = (file.text for file in rendered("dashboard") if file.path.endswith(".py"))
+    names: dict[str, Any] = {}
+    exec(text, names)
+    assert names["SECRET_KEY"] == "secretdashboard"
+    assert names["ALLOWED_HOSTS"] == ["127.0.0.1", "localhost"]
+
+
 def test_a_machine_with_neighbours_shuts_every_port_that_is_led_elsewhere() -> None:
     without = {file.path: file.text for file in rendered("userspace-docker")}
     having = {file.path: file.text for file in rendered("walls")}
@@ -83,7 +101,7 @@ def test_a_machine_with_neighbours_shuts_every_port_that_is_led_elsewhere() -> N
         "/etc/systemd/system/trove-lab-address.service"
     }
     walls = having["/etc/trove-lab/walls.sh"]
-    assert all(f"-p tcp --dport {port} -j DROP" in walls for port in PORTS.values())
+    assert all(f"-p tcp --dport {port} -j DROP" in walls for port in site.PUBLISHED.values())
 
 
 def test_a_second_compute_service_keeps_the_chassis_s_name_and_the_first_binds_its_ports_to_it() -> None:
@@ -116,7 +134,7 @@ def test_the_driver_lands_where_nova_looks_for_it() -> None:
 @pytest.mark.parametrize("kind", SITES)
 def test_no_file_with_a_secret_can_be_read_by_others(kind: str) -> None:
     holding = [file for file in rendered(kind) if "secret" in file.text]
-    assert len(holding) > 8
+    assert len(holding) > (8 if kind != "dashboard" else 0)
     for file in holding:
         assert file.mode & 0o007 == 0, file.path
 
@@ -141,7 +159,8 @@ def test_shell_files_parse_and_json_is_json(kind: str, tmp_path: Path) -> None:
             process.run("bash", "-n", tmp_path / "script")
             assert file.mode == 0o755, file.path
             scripts += 1
-    counts = {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "walls": 4, "kernel-kvm": 2}
+    counts = {"userspace-qemu": 4, "userspace-docker": 3, "backups": 3, "beside": 5, "walls": 4, "kernel-kvm": 2,
+              "dashboard": 0}  # fmt: skip
     assert scripts == counts[kind]
 
 

@@ -23,7 +23,8 @@ EVERYTHING = Facts(docker=YES, libvirt=YES, virtualbox=YES, kvm=YES)
 
 
 MORE: tuple[dict[str, Any], ...] = (
-    {}, {"with_": "backups"}, {"warm": False}, {"database": False}, {"datastore": "postgresql"}
+    {}, {"with_": ("backups",)}, {"with_": ("backups", "dashboard")}, {"warm": False}, {"database": False},
+    {"datastore": "postgresql"},
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def test_every_lab_s_steps_make_a_graph(graphs: list[tuple[LabSpec, dict[str, St
         assert places == sorted(places)
         assert ("warm" in steps) is (spec.warm and spec.provider == "docker")
         assert (f"database-{spec.datastore}" in steps) is spec.database
+        assert ("dashboard" in steps) is ("dashboard" in spec.with_)
 
 
 def test_what_can_overlap_does(graphs: list[tuple[LabSpec, dict[str, Step]]]) -> None:

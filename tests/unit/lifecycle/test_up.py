@@ -152,3 +152,50 @@ def test_a_host_where_nothing_may_be_installed_keeps_nothing(
     with pytest.raises(MissingTools):
         start(name="x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[str, ...]]:
+    """A lab that is there, with what it was given: what it has of addons after an ``up`` with flags."""
+    monkeypatch.setattr("lab.lifecycle.up.Home", lambda name: Home(name, tmp_path))
+
+    def run(there: object, ports: dict[str, int], installer: str = "packages", **flags: str) -> tuple[str, ...]:
+        home = Home("x", tmp_path)
+        home.make()
+        home.state["spec"] = {"name": "x", "installer": installer, "with": there}
+        home.state["machine.ports"] = ports
+        return up._planned(home, settings.load({"name": "x", **flags}, tmp_path, {})).spec.with_
+
+    return run
+
+
+LED = {"ssh": 1, "object-store": 2, "dashboard": 3}
+
+
+@pytest.mark.parametrize(
+    ("there", "flags", "after"),
+    [
+        ([], {}, ()),
+        ("nothing", {"with": "dashboard"}, ("dashboard",)),
+        (["backups"], {}, ("backups",)),
+        (["backups"], {"with": "nothing"}, ("backups",)),
+        (["backups"], {"with": "dashboard"}, ("backups", "dashboard")),
+        (["dashboard"], {"with": "backups"}, ("backups", "dashboard")),
+        (["dashboard"], {"with": "backups,dashboard"}, ("backups", "dashboard")),
+    ],
+    ids=str,
+)
+def test_a_lab_keeps_its_addons_and_is_given_those_that_are_named(
+    lab: Callable[..., tuple[str, ...]], there: object, flags: dict[str, str], after: tuple[str, ...]
+) -> None:
+    """``--with`` took the place of what the lab had."""
+    assert lab(there, LED, **flags) == after
+
+
+def test_an_addon_that_a_running_lab_cannot_be_given_says_so(lab: Callable[..., tuple[str, ...]]) -> None:
+    with pytest.raises(Unsupported) as caught:
+        lab(["backups"], {"ssh": 1, "object-store": 2}, **{"with": "dashboard"})
+    assert "no port" in caught.value.cause
+    assert caught.value.remedy.startswith("./inv up --name=x-2 --with=dashboard")
+    with pytest.raises(Unsupported, match="devstack installer has no backups"):
+        lab([], LED, "devstack", **{"with": "backups"})

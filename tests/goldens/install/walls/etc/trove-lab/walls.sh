@@ -29,6 +29,7 @@ for table in iptables ip6tables; do
     "$table" -w -A TROVE-LAB -p tcp --dport 9696 -j DROP
     "$table" -w -A TROVE-LAB -p tcp --dport 8779 -j DROP
     "$table" -w -A TROVE-LAB -p tcp --dport 8080 -j DROP
+    "$table" -w -A TROVE-LAB -p tcp --dport 9080 -j DROP
     "$table" -w -A TROVE-LAB -p udp --dport 6081 -j DROP
     "$table" -w -I INPUT -j TROVE-LAB
 done
