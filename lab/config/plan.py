@@ -164,11 +164,6 @@ def _release(known: Catalog, distro: str, installer: str) -> Choice:
 def _provider(known: Catalog, spec: LabSpec, facts: Facts) -> Choice:
     if spec.host or spec.provider == "ssh":
         return _ssh(spec)
-    if spec.provider == "virtualbox":
-        raise Unsupported(
-            "The lab's box is not packed for VirtualBox yet; only the Vagrantfile knows it.",
-            "Give --provider=docker or libvirt.",
-        )
     if spec.provider != AUTO:
         usable, why = getattr(facts, spec.provider)
         if not usable:

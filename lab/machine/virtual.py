@@ -50,9 +50,10 @@ class VirtualMachine:
         """See Machine.up; the box is made of the Docker image ``wanted.image``, once per content."""
         if self.status() == "absent":
             disk = box.build(wanted.image, Job(note, self._home.log("box"), BUILD_SECONDS, ""))
-            name = f"{BOXES}{disk.stem}"
+            packed = box.package(disk, self._provider, wanted.disk)
+            name = f"{BOXES}{packed.name.removesuffix(f'.{self._provider}.box')}"
             note("giving Vagrant the box")
-            self._vagrant.add_box(name, box.package(disk, self._provider))
+            self._vagrant.add_box(name, packed)
             self._describe(wanted, name)
         if self.status() != "running":
             note("starting the virtual machine")

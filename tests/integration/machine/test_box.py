@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -25,6 +26,7 @@ from lab.machine.virtual import VirtualMachine
 pytestmark = pytest.mark.integration
 
 BOOT_SECONDS = 300
+RASD = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData"
 
 
 def say(_: str) -> None:
@@ -75,6 +77,27 @@ def test_the_box_is_what_vagrant_libvirt_reads(disk: Path, tmp_path: Path) -> No
     assert told["format"] == "qcow2"
 
 
+def test_the_box_is_what_virtualbox_imports(tmp_path: Path) -> None:
+    small = tmp_path / "small.qcow2"
+    process.run("qemu-img", "create", "-q", "-f", "qcow2", small, "1G")
+    made, target = box.package(small, "virtualbox", 3), tmp_path / "box"
+    target.mkdir()
+    process.run("tar", "-C", target, "-xf", made)
+    assert json.loads((target / "metadata.json").read_text()) == {"provider": "virtualbox"}
+    seen = ElementTree.parse(target / "box.ovf")
+    spaces = {"ovf": "http://schemas.dmtf.org/ovf/envelope/1", "rasd": RASD}
+    (file,), (disk,) = seen.findall(".//ovf:File", spaces), seen.findall(".//ovf:Disk", spaces)
+    image = target / file.attrib[f"{{{spaces['ovf']}}}href"]
+    assert image.stat().st_size == int(file.attrib[f"{{{spaces['ovf']}}}size"])
+    told = json.loads(process.run("qemu-img", "info", "--output=json", image).stdout)
+    assert told["virtual-size"] == int(disk.attrib[f"{{{spaces['ovf']}}}capacity"]) == 3 << 30
+    assert told["format-specific"]["data"]["create-type"] == "streamOptimized"
+    items = {item.findtext("rasd:InstanceID", "", spaces): item for item in seen.findall(".//ovf:Item", spaces)}
+    (hung,) = (i for i in items.values() if i.findtext("rasd:ResourceType", "", spaces) == "17")
+    parent = items[hung.findtext("rasd:Parent", "", spaces)]
+    assert parent.findtext("rasd:ResourceType", "", spaces) == "5", "Debian's cloud kernel has no driver for AHCI"
+
+
 @pytest.fixture
 def virtualbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vagrant only asks for VirtualBox's version before it judges a Vagrantfile for it."""
@@ -119,16 +142,17 @@ def test_without_the_lab_the_vagrantfile_says_what_is_missing(tmp_path: Path) ->
     assert "LAB_MACHINE is not set" in ended.stderr + ended.stdout
 
 
-def test_boxes_are_added_once_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
+def test_boxes_are_added_once_and_found_again(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
     home = Home("itest-x", tmp_path)
     home.make()
     empty = tmp_path / "empty.qcow2"
     process.run("qemu-img", "create", "-q", "-f", "qcow2", empty, "1G")
-    vagrant = Vagrant(home, "libvirt", 120)
+    vagrant = Vagrant(home, provider, 120)
     for _ in range(2):
-        vagrant.add_box("trove-lab/empty", box.package(empty, "libvirt"))
-    assert process.run("vagrant", "box", "list").stdout.split()[:2] == ["trove-lab/empty", "(libvirt,"]
+        vagrant.add_box("trove-lab/empty", box.package(empty, provider, 2))
+    assert process.run("vagrant", "box", "list").stdout.split()[:2] == ["trove-lab/empty", f"({provider},"]
     assert "box trove-lab/empty" in leftovers.boxes()
     leftovers.remove_boxes()
     assert leftovers.boxes() == []

@@ -80,7 +80,7 @@ def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
         ({"beside": "qemu", "hypervisor": "qemu"}, "Give --hypervisor=docker"),
         ({"beside": "qemu", "installer": "devstack", "release": "2026.1"}, "no other installer"),
         ({"provider": "libvirt"}, "doctor"),
-        ({"provider": "virtualbox"}, "docker"),
+        ({"provider": "virtualbox"}, "doctor"),
         ({"distro": "debian99"}, "Known"),
         ({"distro": "centos7"}, "./inv up --installer=devstack --release=2026.1"),
         ({"distro": "centos7", "installer": "packages"}, "debian13"),
