@@ -13,7 +13,9 @@ there() {
     getent group | cut -d: -f1 | sort > "$1/groups"
 }
 
-if ! dpkg-query -s "$@" > /dev/null 2>&1; then
+# dpkg knows those too that are half installed, or removed and not purged
+installed=$(dpkg-query -W -f '${db:Status-Abbrev}\n' "$@" 2> /dev/null | grep -c '^ii' || :)
+if [ "$installed" -lt $# ]; then
     before=$lab/before-dashboard
     [ -d $before ] || { install -d $before.new && there $before.new && mv $before.new $before; }
     # what root's Python writes beside the packages' modules goes with no package
