@@ -19,7 +19,7 @@ def test_the_smoke_image_boots(tmp_path: Path) -> None:
     image.build(Job(print, tmp_path / "build.log", 900))
     image.prove(Job(print, tmp_path / "boot.log", 300))
     assert image.proven()
-    assert "LAB-SMOKE address=10.0.2.15" in (tmp_path / "boot-console.log").read_text()
+    assert "smoke guest up at 10.0.2.15" in (tmp_path / "boot-console.log").read_text()
 
 
 def test_an_image_without_boot_sectors_does_not_pass(tmp_path: Path) -> None:
