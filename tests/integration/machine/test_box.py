@@ -18,7 +18,7 @@ from lab.core.ssh import Address, Remote
 from lab.core.waits import until
 from lab.guest import boot_proof
 from lab.lifecycle import leftovers
-from lab.machine import box, image, keys, network, seed
+from lab.machine import box, image, keys, network, seed, virtual
 from lab.machine.contract import Wanted
 from lab.machine.vagrant import Vagrant
 from lab.machine.virtual import VirtualMachine
@@ -110,7 +110,8 @@ def virtualbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("virtualbox")
 @pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
-def test_vagrant_accepts_the_description(provider: str, tmp_path: Path) -> None:
+def test_vagrant_accepts_the_description(provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "IMAGES", tmp_path)  # a host need not have libvirt for this
     home = Home("itest-v", tmp_path)
     home.make()
     machine = VirtualMachine(home, provider, 60)
