@@ -103,6 +103,11 @@ def _check(known: Catalog, decided: LabSpec, facts: Facts) -> None:
             f"The {decided.installer} installer clones nothing, so a mirror is of no use to it.",
             "Leave out --mirror, or give --installer=devstack.",
         )
+    if decided.provider == "ssh" and decided.installer == "wheels":
+        raise Unsupported(
+            "The wheels installer puts nothing on a machine of yours yet.",
+            "Leave out --release: --installer=packages does; or leave out --host.",
+        )
     addons.check(decided.with_, decided.installer)
     if decided.beside != NOTHING and (decided.installer, decided.hypervisor) != ("packages", "docker"):
         raise Unsupported(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lab.config.settings import LabSpec
-from lab.core.errors import Unsupported
 from lab.guest import agent
 from lab.install.contract import Ground
 from lab.install.packages import Code, Packages
@@ -27,12 +25,3 @@ def make(ground: Ground) -> Packages:
         agent=agent.from_lock(release),
         image_title="build the machine's image with OpenStack's wheels",
     )
-
-
-def check(spec: LabSpec) -> None:
-    """Refuse what it does not do yet. Raises: Unsupported."""
-    if spec.provider == "ssh":
-        raise Unsupported(
-            "The wheels installer puts nothing on a machine of yours yet.",
-            "Leave out --release for --installer=packages, which does; or leave out --host.",
-        )

@@ -89,6 +89,7 @@ def test_sizes_are_the_installers_unless_they_are_asked_for() -> None:
         ({"release": "2026.1", "installer": "packages"}, "2025.1"),
         ({"distro": "ubuntu1404", "release": "icehouse", "provider": "docker"}, "virtualbox"),
         ({"provider": "ssh"}, "--host=USER@ADDRESS"),
+        ({"release": "2026.2", "host": "ops@203.0.113.7"}, "--installer=packages does"),
         ({"provider": "docker", "host": "ops@203.0.113.7"}, "Leave out --host=ops@203.0.113.7"),
         ({"distro": "rocky9", "host": "ops@203.0.113.7"}, "rocky9 runs under"),
     ],
