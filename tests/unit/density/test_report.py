@@ -72,6 +72,15 @@ def test_no_processor_figure_of_an_emulator_is_in_the_answer(folder: Path) -> No
     assert " ms" not in said
 
 
+def test_the_same_rows_give_the_same_report(folder: Path) -> None:
+    def everything() -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in folder.rglob("*") if p.suffix in (".html", ".svg", ".csv", ".json")}
+
+    before = everything()
+    density.report(folder)
+    assert everything() == before
+
+
 @pytest.fixture(scope="module")
 def meagre(density_run: Callable[[int], Any]) -> Path:
     """A report of two blocks, whose loads had generators of one seed."""

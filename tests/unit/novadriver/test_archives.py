@@ -295,7 +295,7 @@ def files(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=int(os.environ.get("LAB_FUZZ_EXAMPLES", "2500")),
+    max_examples=int(os.environ.get("LAB_FUZZ_EXAMPLES", "5000")),
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -386,8 +386,8 @@ def test_a_body_has_a_limit_with_the_token_too(ask: Asker, chunked: bool) -> Non
 
 
 def test_half_requests_a_flood_and_waiting_askers_keep_nobody_out(tmp_path: Path) -> None:
-    """Slow-loris: heads that never end, more than the server takes; and 45 who wait for a job of two seconds."""
-    with serving(tinyserve.service(tmp_path, slow=2.0)) as ask, contextlib.ExitStack() as wires:
+    """Slow-loris: heads that never end, more than the server takes; and 45 who wait for a job of five seconds."""
+    with serving(tinyserve.service(tmp_path, slow=5.0)) as ask, contextlib.ExitStack() as wires:
         host, port = ask.address.removeprefix("http://").split(":")
         for _ in range(connections.MOST + 50):
             wire = wires.enter_context(socket.create_connection((host, int(port)), timeout=10))
