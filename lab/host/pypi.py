@@ -17,14 +17,12 @@ _OPTION = re.compile(r"^(?:global|install|:env:)\.(?P<name>index-url|extra-index
 
 def configuration() -> str:
     """The text of a pip.conf: this host's indexes, and the machine's own certificate authorities."""
-    listed = process.run(sys.executable, "-m", "pip", "config", "list", check=False).stdout
-    return render(listed)
+    return render(_listed())
 
 
 def environment() -> dict[str, str]:
     """The same as environment variables that pip reads."""
-    lines = (line.partition(" = ") for line in configuration().splitlines()[1:])
-    return {f"PIP_{name.replace('-', '_').upper()}": value for name, _, value in lines}
+    return {f"PIP_{name.replace('-', '_').upper()}": value for name, value in _options(_listed()).items()}
 
 
 def offline(folder: str) -> str:
@@ -47,10 +45,19 @@ def unreachable(seconds: float = 5.0) -> str:
 
 def render(listed: str) -> str:
     """pip.conf from the output of ``pip config list``; places that only this host has are left out."""
-    lines = ["[global]", f"cert = {CERTIFICATES}"]
+    return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in _options(listed).items())
+
+
+def _listed() -> str:
+    return process.run(sys.executable, "-m", "pip", "config", "list", check=False).stdout
+
+
+def _options(listed: str) -> dict[str, str]:
+    """Option to value; where pip names one twice, the later counts, as it does for pip."""
+    options = {"cert": CERTIFICATES}
     for line in listed.splitlines():
         if found := _OPTION.match(line):
             usable = [word for word in found["value"].replace("\\n", " ").split() if not word.startswith("file:")]
             if usable:
-                lines.append(f"{found['name']} = {' '.join(usable)}")
-    return "\n".join(lines) + "\n"
+                options[found["name"]] = " ".join(usable)
+    return options

@@ -52,8 +52,6 @@ UNITS = (
     "trove-conductor",
 )
 SWIFT_UNITS = tuple(f"trove-lab-swift@{server}" for server in ("account", "container", "obj", "proxy"))
-LOOK_UP_ONCE = ("nova-scheduler", "nova-conductor", "nova-compute")
-"""They keep what they found in the catalogue when they began."""
 LIBVIRT_UNITS = ("libvirtd", "virtlogd", "libvirt-guests")
 
 
@@ -62,13 +60,15 @@ class Code:
     """Where OpenStack's code comes from: the ``layer`` of the machine's image that has it.
 
     In the machine, ``library`` is the folder with its modules and ``python`` the interpreter that finds them there;
-    ``files`` are what the layer lacks, to be written with the configuration.
+    ``files`` are what the layer lacks, to be written with the configuration; ``look_up_once`` the units that keep
+    what they found in the catalogue when they began.
     """
 
     layer: Layer
     library: str
     python: str
     files: tuple[File, ...] = ()
+    look_up_once: tuple[str, ...] = ()
 
 
 DEBIAN = Code(image.PACKAGES, "/usr/lib/python3/dist-packages", "/usr/bin/python3")
@@ -272,8 +272,8 @@ class Packages:
         resources.write_access(self.ground.home.path, self.site, self.ground.home.secrets)
         await_keystone(self.admin, self.ground.spec.service_timeout, note)
         resources.identity(self.admin(), self.site, self.ground.home.secrets)
-        # one that asked for Placement before there was a catalogue holds it for absent until its end (Nova 34)
-        self.ground.remote().run("systemctl", "try-restart", *LOOK_UP_ONCE)
+        if self.code.look_up_once:
+            self.ground.remote().run("systemctl", "try-restart", *self.code.look_up_once)
         kept = self.ground.home.state.get("endpoints", {})
         made = {kind: self._version_url(kind) for kind in self.site.services}
         self.ground.home.state["endpoints"] = {**kept, **made}
