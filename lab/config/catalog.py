@@ -6,7 +6,7 @@ import difflib
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -121,6 +121,17 @@ class Catalog:
                 f"There is no Nova driver for Docker in {release}.",
                 f"There is one in {theirs}; for {release} give --hypervisor=kvm, qemu or lxc.",
             )
+
+    def nearest(self, release: str, providers: Collection[str]) -> str:
+        """The release next to ``release`` (AUTO: the newest) that DevStack puts on a machine of one of ``providers``.
+
+        Empty, where there is none.
+        """
+        order = [r.name for r in self.releases if r.state != "development"]
+        wanted = order.index(release) if release in order else len(order)
+        having = {d.name for d in self.distros if set(d.providers) & set(providers)}
+        fit = [name for name in order if having & set(self.release(name).distros)]
+        return min(fit, key=lambda name: abs(order.index(name) - wanted), default="")
 
     def proof(self, distro: str, release: str, installer: str) -> tuple[Proof, str]:
         """How a combination is known to work, and a note."""

@@ -215,15 +215,7 @@ def _providers(known: Catalog, spec: LabSpec) -> list[str]:
 
 def _nearest(known: Catalog, spec: LabSpec, here: Mapping[str, tuple[bool, str]]) -> str:
     """The remedy where this host has no provider for what is asked for: the nearest release that it has one for."""
-    usable = {name for name, (yes, _) in here.items() if yes}
-    order = [release.name for release in known.releases if release.state != "development"]
-    runs = [
-        name
-        for name in order
-        if any(usable.intersection(known.distro(distro).providers) for distro in known.release(name).distros)
-    ]
-    wanted = order.index(spec.release) if spec.release in order else len(order)
-    nearest = min(runs, key=lambda name: abs(order.index(name) - wanted), default="")
+    nearest = known.nearest(spec.release, [name for name, (usable, _) in here.items() if usable])
     command = f"./inv up --installer=devstack --release={nearest}" if nearest else "./inv up"
     return f"./inv doctor shows what each lacks. The nearest that runs here: {command}"
 

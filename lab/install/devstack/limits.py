@@ -31,9 +31,11 @@ def check(spec: LabSpec) -> None:
         )
     if not rows.distro(spec.distro).container:
         theirs = listed(d.name for d in rows.distros if d.container)
+        nearest = rows.nearest(spec.release, ("docker",))
         raise Unsupported(
             f"The lab makes no machine of {spec.distro}; it would drive stack.sh on {theirs}.",
-            f"./inv render --distro={spec.distro} --release={spec.release} writes local.conf for a machine of yours.",
+            f"./inv render --distro={spec.distro} --release={spec.release} writes local.conf for a machine of yours. "
+            f"The nearest that runs: ./inv up --installer=devstack --release={nearest}",
         )
     if spec.mirror:
         if spec.provider != "docker":

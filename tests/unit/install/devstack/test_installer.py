@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lab.config import catalog
+from lab.config import catalog, plan
+from lab.config.plan import Facts
 from lab.config.settings import LabSpec
 from lab.core.errors import GaveUp, GitUnreachable, MirrorLacks, SshFailed, StackFailed, Unsupported
 from lab.core.home import Home
@@ -257,6 +259,21 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path: Path)
         limits.check(asked(provider="libvirt", mirror=str(tmp_path)))
     with pytest.raises(MirrorLacks, match=r"lacks stable/2026\.1 of openstack/cinder"):
         limits.check(asked(mirror=str(tmp_path)))
+
+
+@pytest.mark.parametrize("distro", [row.name for row in catalog.load().distros if not row.container])
+def test_a_distribution_without_a_machine_names_the_nearest_lab_that_runs(distro: str) -> None:
+    """It named only the local.conf for a machine that somebody else must make."""
+    rows = catalog.load()
+    facts = Facts(docker=(True, ""), libvirt=(True, ""), virtualbox=(False, ""), kvm=(False, ""))
+    for release in rows.releases_on(distro, "devstack"):
+        with pytest.raises(Unsupported) as caught:
+            limits.check(asked(provider="libvirt", distro=distro, release=release))
+        told = re.search(r"\./inv up --installer=devstack --release=(\S+)$", caught.value.remedy)
+        assert told
+        planned = plan.decide(LabSpec(installer="devstack", release=told[1]), {}, facts).spec
+        assert rows.distro(planned.distro).container
+        assert planned.provider == "docker"
 
 
 def test_a_git_server_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
