@@ -46,31 +46,29 @@ class LabSpec:
 
     name: str = _setting("lab", "the lab's name", pattern=_NAME)
     provider: str = _setting(AUTO, "what runs the machine", choices=(AUTO, "docker", "libvirt", "virtualbox", "ssh"))
-    host: str = _setting(
-        "", "a machine that you have, USER@ADDRESS or USER@ADDRESS:PORT (provider ssh)", pattern=_HOST
-    )
-    distro: str = _setting(AUTO, "the machine's distribution, as ./inv releases names it", pattern=_WORD)
-    release: str = _setting(AUTO, "OpenStack's release, icehouse … master", pattern=_WORD)
-    installer: str = _setting(AUTO, "how OpenStack gets there", choices=(AUTO, "packages", "wheels", "devstack"))
+    host: str = _setting("", "a machine of yours, USER@ADDRESS or USER@ADDRESS:PORT (provider ssh)", pattern=_HOST)
+    distro: str = _setting(AUTO, "the machine's distribution, by its name in ./inv releases", pattern=_WORD)
+    release: str = _setting(AUTO, "the OpenStack release, icehouse to master", pattern=_WORD)
+    installer: str = _setting(AUTO, "how OpenStack is installed", choices=(AUTO, "packages", "wheels", "devstack"))
     hypervisor: str = _setting(AUTO, "what runs the guests", choices=(AUTO, "kvm", "qemu", "docker", "lxc"))
     beside: str = _setting(
         NOTHING,
-        "a second compute service on the same cloud, of virtual machines beside --hypervisor=docker's containers",
+        "a second compute service on the same cloud: virtual machines beside --hypervisor=docker's containers",
         choices=(NOTHING, "kvm", "qemu"),
     )
     datastore: str = _setting("mariadb", "the first database's engine", choices=("mariadb", "postgresql"))
-    database: bool = _setting(True, "make a first database (--no-database stops before)")
+    database: bool = _setting(True, "make a first database (--no-database stops before it)")
     with_: tuple[str, ...] = _setting(
         (),
-        "what the cloud has besides, with commas between: "
+        "addons, separated by commas: "
         + "; ".join(f"{addon.name} ({addon.about})" for addon in ADDONS)
-        + ". What is named is added to what a lab has",
+        + ". A lab keeps those that it has",
     )
-    warm: bool = _setting(True, "start from a committed image where one fits (--no-warm builds everything)")
-    memory: int = _setting(0, "the machine's memory, a container's limit (0: what the installer takes)", low=6)
+    warm: bool = _setting(True, "start from a committed image if one fits (--no-warm builds everything)")
+    memory: int = _setting(0, "the machine's memory, or the container's limit (0: what the installer needs)", low=6)
     cpus: int = _setting(0, "the machine's processors (0: all of the host's)")
-    disk: int = _setting(0, "a virtual machine's disk (0: what the installer takes)", low=15)
-    mirror: str = _setting("", "a folder made by ./inv mirror, asked instead of a git server, or of everything")
+    disk: int = _setting(0, "a virtual machine's disk (0: what the installer needs)", low=15)
+    mirror: str = _setting("", "a folder made by ./inv mirror, used instead of a git server, or of the whole network")
     install: bool = _setting(True, "install what this host lacks (--no-install prints the commands and stops)")
     machine_timeout: int = _setting(300, "how long the machine may take to answer SSH", low=1)
     build_timeout: int = _setting(3600, "how long one image build may take", low=1)
