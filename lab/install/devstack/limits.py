@@ -35,7 +35,7 @@ def check(spec: LabSpec) -> None:
         raise Unsupported(
             f"The lab makes no machine of {spec.distro}; it would drive stack.sh on {theirs}.",
             f"./inv render --distro={spec.distro} --release={spec.release} writes local.conf for a machine of yours. "
-            f"The nearest that runs: ./inv up --installer=devstack --release={nearest}",
+            f"The nearest that the lab installs itself: ./inv up --installer=devstack --release={nearest}",
         )
     if spec.mirror:
         if spec.provider != "docker":
