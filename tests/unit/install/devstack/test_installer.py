@@ -262,7 +262,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_made(tmp_path: Path)
 
 
 @pytest.mark.parametrize("distro", [row.name for row in catalog.load().distros if not row.container])
-def test_a_distribution_without_a_machine_names_the_nearest_lab_that_runs(distro: str) -> None:
+def test_a_distribution_without_a_machine_names_the_nearest_release_that_the_lab_installs(distro: str) -> None:
     """It named only the local.conf for a machine that somebody else must make."""
     rows = catalog.load()
     facts = Facts(docker=(True, ""), libvirt=(True, ""), virtualbox=(False, ""), kvm=(False, ""))
